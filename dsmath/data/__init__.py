@@ -1,0 +1,1 @@
+"""Data: sources, conversion to examples, mixture, packing, the input pipeline."""

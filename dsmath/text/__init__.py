@@ -1,0 +1,1 @@
+"""Text: tokenizers, prompt templates, and token ids that remember who wrote them."""

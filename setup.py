@@ -1,0 +1,39 @@
+"""Install dsmath: `pip install -e .`; extras: tpu, gpu, demo, test, notebook."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="dsmath",
+    version="0.1.0",
+    description="An open, complete reproduction of DeepSeekMath-Instruct 7B in JAX",
+    license="Apache-2.0",
+    packages=find_packages(include=["dsmath", "dsmath.*"]),
+    python_requires=">=3.11",
+    install_requires=[
+        "absl-py",
+        "array-record",
+        "flax>=0.12",
+        "gguf>=0.17",
+        "grain>=0.2.12",
+        "jax>=0.10",
+        "ml-collections>=1.0",
+        "numpy",
+        "optax>=0.2.5",
+        "orbax-checkpoint>=0.11.20",
+        "rich",
+        "safetensors",
+        "sentencepiece",
+        "sympy==1.14.0",
+        "tensorboardX",
+        "tensorflow-datasets>=4.9.9",
+        "tokenizers>=0.21",
+    ],
+    extras_require={
+        "tpu": ["jax[tpu]>=0.10"],
+        "gpu": ["jax[cuda12]>=0.10"],
+        "demo": [],
+        "test": ["pytest", "pytest-xdist", "ruff", "torch==2.13.0", "transformers>=5.0"],
+        "notebook": ["jupyter", "matplotlib", "pandas"],
+    },
+    entry_points={"console_scripts": ["dsmath = dsmath.cli.main:main"]},
+)
