@@ -58,3 +58,67 @@ TEMPLATES = {
         end="<|im_end|>",
     ),
 }
+
+
+def prompt(question: str, *, lang: str, mode: str, template: Template, tokenizer: Tokenizer) -> Tokens:
+    """The prompt of a question, ready for generation."""
+    ids = [] if tokenizer.bos is None or not template.bos else [tokenizer.bos]
+    middle = (question + INSTRUCTIONS[lang, mode],)
+    # Text between special tokens is encoded in one go: tokens may span our own borders as they would in the plain text.
+    for part in _merge_text(template.before + middle + template.after):
+        ids.extend([tokenizer.special(part.name)] if isinstance(part, Special) else tokenizer.encode(part))
+    return Tokens(tuple(ids), (Source.PROMPT,) * len(ids))
+
+
+def encode(pieces: Sequence[Piece], tokenizer: Tokenizer) -> Tokens:
+    """Pieces encoded one by one, so that no token has two writers."""
+    tokens = Tokens((), ())
+    for piece in pieces:
+        ids = tokenizer.encode(piece.text)
+        tokens += Tokens(ids, (piece.source,) * len(ids))
+    return tokens
+
+
+def solution(pieces: Sequence[Piece], *, template: Template, tokenizer: Tokenizer) -> Tokens:
+    """The tokens that a model is to write after the prompt, with the end token, and what tools answer in between."""
+    first, *rest = pieces
+    tokens = encode([Piece(first.source, template.lead + first.text), *rest], tokenizer)
+    return tokens + Tokens((end_token(template, tokenizer),), (Source.MODEL,))
+
+
+def end_token(template: Template, tokenizer: Tokenizer) -> int:
+    """The id that ends the model's turn."""
+    return tokenizer.eos if template.end is None else tokenizer.special(template.end)
+
+
+def program(code: str) -> str:
+    """A program as the model writes it."""
+    return f"```python\n{code}\n```"
+
+
+def output(result: str, *, asked: bool) -> tuple[Piece, Piece]:
+    """A program's result as it goes into the text, after the closing fence of the program.
+
+    Where the model `asked` by writing the output fence, the fence is its own; else the tool's.
+    """
+    fence = Piece(Source.MODEL if asked else Source.TOOL, f"\n{OUTPUT_FENCE}")
+    return fence, Piece(Source.TOOL, f"\n{result.strip()}\n```\n")
+
+
+def with_program(before: str, code: str, result: str, after: str) -> tuple[Piece, ...]:
+    """A tool-integrated solution: prose and program, the program's result, the conclusion."""
+    return (
+        Piece(Source.MODEL, f"{before}\n{program(code)}"),
+        *output(result, asked=True),
+        Piece(Source.MODEL, after),
+    )
+
+
+def _merge_text(parts: Sequence[Special | str]) -> list[Special | str]:
+    merged: list[Special | str] = []
+    for part in parts:
+        if isinstance(part, str) and merged and isinstance(merged[-1], str):
+            merged[-1] += part
+        else:
+            merged.append(part)
+    return merged

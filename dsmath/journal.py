@@ -1,0 +1,87 @@
+"""JSON Lines files that survive a crash: trajectories, scores, metrics.
+
+A line is whole or absent: a writer that was killed leaves at most one torn line at the end, which the next writer cuts
+off and a reader skips.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dsmath.error import UserError
+
+log = logging.getLogger(__name__)
+
+
+class Journal:
+    """An append-only JSON Lines file. Each `append` is on disk when it returns."""
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = open(self.path, "ab+")  # noqa: SIM115  closed by close()
+        except OSError as e:
+            raise UserError(f"cannot write {self.path}: {e.strerror}; choose another --workdir") from e
+        _cut_torn_line(self._file)
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Write one record as one line."""
+        self._file.write(json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file. Idempotent."""
+        self._file.close()
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def read(path: Path) -> Iterator[dict[str, Any]]:
+    """The records of a JSON Lines file. A line that is not a JSON object is skipped and logged with file and line number.
+
+    Raises UserError if the file can't be opened.
+    """
+    try:
+        file = open(path, "rb")  # noqa: SIM115  closed below
+    except OSError as e:
+        raise UserError(f"cannot read {path}: {e.strerror}") from e
+    bad = 0
+    with file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line)
+                if not isinstance(record, dict):
+                    raise ValueError(f"expected a JSON object, got {type(record).__name__}")
+            except ValueError as e:
+                bad += 1
+                log.warning("%s:%d: skipped, not a JSON object (%s)", path, number, e)
+                continue
+            yield record
+    if bad:
+        log.warning("%s: skipped %d bad line%s", path, bad, "s" * (bad > 1))
+
+
+def _cut_torn_line(file) -> None:
+    end = file.seek(0, os.SEEK_END)
+    while end > 0:
+        start = max(0, end - 65536)
+        file.seek(start)
+        newline = file.read(end - start).rfind(b"\n")
+        if newline >= 0:
+            file.truncate(start + newline + 1)
+            break
+        end = start
+    else:
+        file.truncate(0)
+    file.seek(0, os.SEEK_END)

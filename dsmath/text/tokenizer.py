@@ -1,0 +1,154 @@
+"""Tokenizers: HF `tokenizer.json` files, sentencepiece models, and one trained on the spot for the demo."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import sentencepiece
+import tokenizers
+
+from dsmath.error import UserError
+
+
+class Tokenizer(Protocol):
+    """Text to ids and back. Text never encodes to a special token, whatever it says."""
+
+    vocab_size: int
+    bos: int | None  # put before a prompt, None where the model was trained without
+    eos: int
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """The ids of text that continues a sequence: no bos, no eos, no added space."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids; special tokens are left out. Incomplete UTF-8 becomes U+FFFD."""
+
+    def special(self, name: str) -> int:
+        """The id of a special token. Raises UserError if there is none of that name."""
+
+    def save(self, folder: Path) -> None:
+        """Write the files that `load(folder)` reads."""
+
+
+class HFTokenizer:
+    """A `tokenizer.json` of Hugging Face `tokenizers`, used raw: the post-processor is ignored, so no token comes twice."""
+
+    def __init__(self, backend: tokenizers.Tokenizer, *, bos: str | None, eos: str):
+        backend.encode_special_tokens = True
+        self._backend = backend
+        self._names = {"bos_token": bos, "eos_token": eos}
+        self.vocab_size = backend.get_vocab_size()
+        self.bos = None if bos is None else self.special(bos)
+        self.eos = self.special(eos)
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        return tuple(self._backend.encode(text, add_special_tokens=False).ids)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self._backend.decode(list(ids), skip_special_tokens=True)
+
+    def special(self, name: str) -> int:
+        id = self._backend.token_to_id(name)
+        if id is None:
+            raise UserError(f"the tokenizer has no special token {name!r}; choose a template that fits it")
+        return id
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._backend.save(str(folder / "tokenizer.json"))
+        config = self._names | {
+            "add_bos_token": self.bos is not None,
+            "tokenizer_class": "PreTrainedTokenizerFast",
+        }
+        (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1))
+
+
+class SentencePieceTokenizer:
+    """A sentencepiece `tokenizer.model` (Llama 2, Mistral)."""
+
+    # A piece that begins a text gets a dummy space; what goes on from other text must not. So text is encoded behind
+    # a line that is cut off again.
+    _BEFORE = "\n"
+
+    def __init__(self, path: Path):
+        self._file = path.read_bytes()
+        self._backend = sentencepiece.SentencePieceProcessor(model_proto=self._file)
+        self._cut = len(self._backend.encode(self._BEFORE))
+        self.vocab_size = self._backend.vocab_size()
+        self.bos = self._backend.bos_id() if self._backend.bos_id() >= 0 else None
+        self.eos = self._backend.eos_id()
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        return tuple(self._backend.encode(self._BEFORE + text)[self._cut :])
+
+    def decode(self, ids: Sequence[int]) -> str:
+        before = self._backend.encode(self._BEFORE)
+        kept = [i for i in ids if not self._backend.is_control(i)]
+        return self._backend.decode(before + kept)[len(self._backend.decode(before)) :]
+
+    def special(self, name: str) -> int:
+        id = self._backend.piece_to_id(name)
+        if id == self._backend.unk_id():
+            raise UserError(f"the tokenizer has no special token {name!r}; choose a template that fits it")
+        return id
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "tokenizer.model").write_bytes(self._file)
+
+
+def load(path: Path) -> Tokenizer:
+    """The tokenizer of a folder (`tokenizer.json` preferred over `tokenizer.model`) or of one such file.
+
+    bos and eos come from `tokenizer_config.json` beside a `tokenizer.json`; a bos counts only where `add_bos_token`
+    is not false.
+    """
+    path = Path(path)
+    if path.is_dir():
+        found = [path / name for name in ("tokenizer.json", "tokenizer.model") if (path / name).exists()]
+        if not found:
+            raise UserError(f"no tokenizer in {path}: expected tokenizer.json or tokenizer.model")
+        path = found[0]
+    if not path.exists():
+        raise UserError(
+            f"no tokenizer at {path}: expected a tokenizer.json, a tokenizer.model or a folder with one"
+        )
+    if path.suffix == ".model":
+        return SentencePieceTokenizer(path)
+    try:
+        backend = tokenizers.Tokenizer.from_file(str(path))
+    except Exception as e:  # noqa: BLE001  the library raises bare Exception
+        raise UserError(f"cannot read {path}: {e}") from e
+    beside = path.with_name("tokenizer_config.json")
+    if not beside.exists():
+        raise UserError(f"no tokenizer_config.json beside {path}: it names the begin and end tokens")
+    config = json.loads(beside.read_text())
+    bos, eos = (_token_name(config.get(key)) for key in ("bos_token", "eos_token"))
+    return HFTokenizer(backend, bos=bos if config.get("add_bos_token", True) else None, eos=eos)
+
+
+def train(texts: Iterable[str], *, vocab_size: int) -> HFTokenizer:
+    """A byte-level BPE of `texts` in which every digit is a token of its own."""
+    bos, eos = "<|begin|>", "<|end|>"
+    backend = tokenizers.Tokenizer(tokenizers.models.BPE())
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.Sequence(
+        [
+            tokenizers.pre_tokenizers.Digits(individual_digits=True),
+            tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    backend.decoder = tokenizers.decoders.ByteLevel()
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[bos, eos],
+        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(texts, trainer)
+    return HFTokenizer(backend, bos=bos, eos=eos)
+
+
+def _token_name(value: str | dict | None) -> str | None:
+    """A token as tokenizer_config.json writes it: a string, or an AddedToken record."""
+    return value["content"] if isinstance(value, dict) else value
