@@ -7,7 +7,6 @@ in SmolLM2's chat format.
 import dataclasses
 from collections.abc import Sequence
 
-from dsmath.error import UserError
 from dsmath.text.source import Piece, Source, Tokens
 from dsmath.text.tokenizer import Tokenizer
 

@@ -111,14 +111,12 @@ def load(path: Path) -> Tokenizer:
             raise UserError(f"no tokenizer in {path}: expected tokenizer.json or tokenizer.model")
         path = found[0]
     if not path.exists():
-        raise UserError(
-            f"no tokenizer at {path}: expected a tokenizer.json, a tokenizer.model or a folder with one"
-        )
+        raise UserError(f"no tokenizer at {path}: expected a tokenizer.json, a tokenizer.model or a folder with one")
     if path.suffix == ".model":
         return SentencePieceTokenizer(path)
     try:
         backend = tokenizers.Tokenizer.from_file(str(path))
-    except Exception as e:  # noqa: BLE001  the library raises bare Exception
+    except Exception as e:
         raise UserError(f"cannot read {path}: {e}") from e
     beside = path.with_name("tokenizer_config.json")
     if not beside.exists():
