@@ -46,7 +46,7 @@ class Journal:
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a JSON Lines file. A line that is not a JSON object is skipped and logged with file and line number.
+    """The records of a JSON Lines file. A line that is no JSON object is skipped and logged with file and line number.
 
     Raises UserError if the file can't be opened.
     """

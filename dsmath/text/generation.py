@@ -23,7 +23,7 @@ class Sampling:
 class Request:
     """One generation.
 
-    `ids` is the whole sequence so far. With `hold`, the generator keeps the sequence's cache after the generation, and a
+    `ids` is the whole sequence so far. With `hold`, the generator keeps its cache after the generation, and a
     later request of the same `id`, whose `ids` go on from it, computes only what is new. What is shared is found by
     comparing ids, so holding is an optimisation and never changes an answer.
     """

@@ -32,7 +32,7 @@ class Tokenizer(Protocol):
 
 
 class HFTokenizer:
-    """A `tokenizer.json` of Hugging Face `tokenizers`, used raw: the post-processor is ignored, so no token comes twice."""
+    """A `tokenizer.json` of HF `tokenizers`, used raw: its post-processor is ignored, so that no token comes twice."""
 
     def __init__(self, backend: tokenizers.Tokenizer, *, bos: str | None, eos: str):
         backend.encode_special_tokens = True

@@ -1,0 +1,1 @@
+"""Model: the Llama-family decoder, its cache, and weights in and out."""

@@ -1,0 +1,178 @@
+"""The decoder: parameters as a plain tree, and pure functions over it.
+
+Weights are stored as HF stores them, output axes first. For training the layers are stacked on a leading axis L and
+scanned; for decoding `unstack` makes them a tuple, so that no step copies a weight out of a stack. `Block` is the one
+layer body of both.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from dsmath.config import Arch
+from dsmath.model import attention, layers
+from dsmath.sharding import Axes, constrain
+
+Params = dict[str, Any]
+Cache = tuple[tuple[jax.Array, jax.Array], ...]  # per layer: keys and values [B, K, S, H]
+Attend = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, Any]]
+
+INIT_STD = 0.02  # Llama and DeepSeek LLM (arXiv 2401.02954, section 2.2 uses 0.006 for its own pre-training)
+
+
+class Block(nnx.Module):
+    """One layer: attention and feed-forward, each behind a norm and added to the stream."""
+
+    def __init__(self, arch: Arch, *, rngs: nnx.Rngs):
+        D, F, N, K, H = arch.hidden_size, arch.intermediate_size, arch.num_heads, arch.num_kv_heads, arch.head_dim
+        self.attn_norm = _ones((D,), ("norm",))
+        self.q = _weight(rngs, (N, H, D), ("heads", "head", "embed"))
+        self.k = _weight(rngs, (K, H, D), ("kv_heads", "head", "embed"))
+        self.v = _weight(rngs, (K, H, D), ("kv_heads", "head", "embed"))
+        self.o = _weight(rngs, (D, N, H), ("embed", "heads", "head"))
+        self.mlp_norm = _ones((D,), ("norm",))
+        self.gate = _weight(rngs, (F, D), ("hidden", "embed"))
+        self.up = _weight(rngs, (F, D), ("hidden", "embed"))
+        self.down = _weight(rngs, (D, F), ("embed", "hidden"))
+        self.theta = arch.rope_theta
+        self.eps = arch.norm_eps
+
+    def __call__(self, x_BTD: jax.Array, positions_BT: jax.Array, attend: Attend) -> tuple[jax.Array, Any]:
+        """The stream after this layer, and what `attend` wants kept (the cache's new content, or None)."""
+        h_BTD = layers.rms_norm(x_BTD, self.attn_norm[...], eps=self.eps)
+        q_BTNH = layers.rope(jnp.einsum("btd,nhd->btnh", h_BTD, self.q[...]), positions_BT, theta=self.theta)
+        k_BTKH = layers.rope(jnp.einsum("btd,khd->btkh", h_BTD, self.k[...]), positions_BT, theta=self.theta)
+        v_BTKH = jnp.einsum("btd,khd->btkh", h_BTD, self.v[...])
+        q_BTNH = constrain(q_BTNH, ("batch", "length", "heads", "head"))
+        o_BTNH, kept = attend(q_BTNH, k_BTKH, v_BTKH)
+        x_BTD = x_BTD + jnp.einsum("btnh,dnh->btd", o_BTNH, self.o[...])
+        h_BTD = layers.rms_norm(x_BTD, self.mlp_norm[...], eps=self.eps)
+        x_BTD = x_BTD + layers.swiglu(h_BTD, self.gate[...], self.up[...], self.down[...])
+        return constrain(x_BTD, ("batch", "length", None)), kept
+
+
+class Ends(nnx.Module):
+    """What stands before and after the layers: embedding, last norm, and the output head unless it is tied."""
+
+    def __init__(self, arch: Arch, *, rngs: nnx.Rngs):
+        V, D = arch.vocab_size, arch.hidden_size
+        self.embed = _weight(rngs, (V, D), ("vocab", "embed"))
+        self.norm = _ones((D,), ("norm",))
+        if not arch.tie_embeddings:
+            self.head = _weight(rngs, (V, D), ("vocab", "embed"))
+
+
+def init(arch: Arch, key: jax.Array) -> Params:
+    """Random f32 parameters, layers stacked: {"embed": [V, D], "layers": {"q": [L, N, H, D], ...}, "norm": [D]}."""
+    ends_key, layers_key = jax.random.split(key)
+    block = jax.vmap(lambda k: _pure(Block(arch, rngs=nnx.Rngs(k))))
+    return _pure(Ends(arch, rngs=nnx.Rngs(ends_key))) | {"layers": block(jax.random.split(layers_key, arch.num_layers))}
+
+
+def axes(arch: Arch) -> Params:
+    """Axis names of every parameter, in the tree of `init`."""
+    return _axes(functools.partial(Ends, arch), ()) | {"layers": _axes(functools.partial(Block, arch), ("layers",))}
+
+
+def hidden(
+    params: Params, tokens_BT: jax.Array, positions_BT: jax.Array, segments_BT: jax.Array, *, arch: Arch, remat: bool
+) -> jax.Array:
+    """Last hidden states [B, T, D] of packed rows. Segments (from 1; 0 is padding) don't see each other.
+
+    With `remat`, each layer keeps only its input for the backward pass.
+    """
+    mask_BTS = attention.packed_mask(segments_BT)
+
+    def attend(q_BTNH, k_BTKH, v_BTKH):
+        return attention.attention(q_BTNH, k_BTKH, v_BTKH, mask_BTS), None
+
+    def layer(x_BTD, weights):
+        return _block(arch, weights)(x_BTD, positions_BT, attend)
+
+    x_BTD = constrain(params["embed"][tokens_BT], ("batch", "length", None))
+    x_BTD, _ = jax.lax.scan(jax.checkpoint(layer) if remat else layer, x_BTD, params["layers"])
+    return layers.rms_norm(x_BTD, params["norm"], eps=arch.norm_eps)
+
+
+def logits(params: Params, hidden_BTD: jax.Array) -> jax.Array:
+    """Next-token logits [B, T, V] in f32. A tied head is the embedding."""
+    head_VD = params.get("head", params["embed"])
+    return jnp.einsum("btd,vd->btv", hidden_BTD, head_VD, preferred_element_type=jnp.float32)
+
+
+def extend(
+    params: Params, tokens_BT: jax.Array, start_B: jax.Array, cache: Cache, *, arch: Arch
+) -> tuple[jax.Array, Cache]:
+    """Append T tokens to each sequence of a cache -> last hidden states [B, T, D] and the cache.
+
+    `params` are unstacked. `start_B` is how many tokens a sequence holds already: prefill starts from 0, decoding has
+    T = 1. Padding goes at the end of a row: what it writes lies behind the sequence's length, is seen by no real token
+    and is overwritten later. What falls off the cache's end is dropped: the caller guards capacity.
+    """
+    T, S = tokens_BT.shape[1], cache[0][0].shape[2]
+    positions_BT = start_B[:, None] + jnp.arange(T)
+    mask_BTS = attention.cached_mask(positions_BT, S)
+    x_BTD = params["embed"][tokens_BT]
+    kept = []
+    for weights, (k_BKSH, v_BKSH) in zip(params["layers"], cache, strict=True):
+
+        def attend(q_BTNH, k_BTKH, v_BTKH, past=(k_BKSH, v_BKSH)):
+            k_BKSH, v_BKSH = (_write(*pair, start_B) for pair in zip(past, (k_BTKH, v_BTKH), strict=True))
+            k_BSKH, v_BSKH = k_BKSH.swapaxes(1, 2), v_BKSH.swapaxes(1, 2)
+            return attention.attention(q_BTNH, k_BSKH, v_BSKH, mask_BTS), (k_BKSH, v_BKSH)
+
+        x_BTD, layer_cache = _block(arch, weights)(x_BTD, positions_BT, attend)
+        kept.append(layer_cache)
+    return layers.rms_norm(x_BTD, params["norm"], eps=arch.norm_eps), tuple(kept)
+
+
+def empty_cache(arch: Arch, slots: int, length: int, dtype: jnp.dtype) -> Cache:
+    """A cache of zeros for `slots` sequences of up to `length` tokens."""
+    shape = (slots, arch.num_kv_heads, length, arch.head_dim)
+    return tuple((jnp.zeros(shape, dtype), jnp.zeros(shape, dtype)) for _ in range(arch.num_layers))
+
+
+def unstack(params: Params) -> Params:
+    """Parameters with the layers as a tuple, for `extend`."""
+    names, stacks = zip(*params["layers"].items(), strict=True)
+    return params | {"layers": tuple(dict(zip(names, layer, strict=True)) for layer in zip(*stacks, strict=True))}
+
+
+def cast(params: Params, dtype: jnp.dtype) -> Params:
+    """Parameters in another float type; the functions above compute in the type of their parameters."""
+    return jax.tree.map(lambda x: x.astype(dtype), params)
+
+
+def _write(cache_BKSH: jax.Array, new_BTKH: jax.Array, start_B: jax.Array) -> jax.Array:
+    index_BT = start_B[:, None] + jnp.arange(new_BTKH.shape[1])
+    return cache_BKSH.at[jnp.arange(cache_BKSH.shape[0])[:, None], :, index_BT].set(new_BTKH, mode="drop")
+
+
+def _block(arch: Arch, weights: Params) -> Block:
+    return nnx.merge(_block_graph(arch), weights)
+
+
+@functools.lru_cache
+def _block_graph(arch: Arch) -> nnx.GraphDef:
+    return nnx.split(nnx.eval_shape(lambda: Block(arch, rngs=nnx.Rngs(0))))[0]
+
+
+def _pure(module: nnx.Module) -> Params:
+    return nnx.to_pure_dict(nnx.state(module))
+
+
+def _axes(make: Callable[..., nnx.Module], lead: Axes) -> Params:
+    module = nnx.eval_shape(lambda: make(rngs=nnx.Rngs(0)))
+    return {name: (*lead, *p.get_metadata()["axes"]) for name, p in vars(module).items() if isinstance(p, nnx.Param)}
+
+
+def _weight(rngs: nnx.Rngs, shape: tuple[int, ...], axes: Axes) -> nnx.Param:
+    return nnx.Param(INIT_STD * jax.random.normal(rngs.params(), shape, jnp.float32), axes=axes)
+
+
+def _ones(shape: tuple[int, ...], axes: Axes) -> nnx.Param:
+    return nnx.Param(jnp.ones(shape, jnp.float32), axes=axes)

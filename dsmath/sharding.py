@@ -1,0 +1,93 @@
+"""Sharding: the device mesh and the one table from axis names to mesh axes.
+
+Arrays are described by tuples of axis names; `RULES` says over which mesh axes each is split. Names that are not in the
+table raise. Programs are `jax.jit` with named shardings; the compiler inserts the collectives.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from dsmath import config
+from dsmath.error import UserError
+
+AXES = ("data", "fsdp", "tensor")
+
+RULES: dict[str | None, str | tuple[str, ...] | None] = {
+    # activations
+    "batch": ("data", "fsdp"),
+    "length": None,
+    # weights
+    "layers": None,
+    "vocab": "tensor",
+    "embed": "fsdp",
+    "hidden": "tensor",
+    "heads": "tensor",
+    "kv_heads": "tensor",
+    "head": None,
+    "norm": None,
+    # not split
+    None: None,
+}
+
+Axes = tuple[str | None, ...]
+
+
+def make_mesh(shape: config.Mesh, devices: Sequence[jax.Device] | None = None) -> jax.sharding.Mesh:
+    """The mesh (data, fsdp, tensor) over `devices`, by default all. One axis may be -1: what is left."""
+    devices = jax.devices() if devices is None else devices
+    sizes = [shape.data, shape.fsdp, shape.tensor]
+    known = 1
+    for size in sizes:
+        known *= size if size > 0 else 1
+    if sizes.count(-1) == 1 and len(devices) % known == 0:
+        sizes[sizes.index(-1)] = len(devices) // known
+    if any(size < 1 for size in sizes) or sizes[0] * sizes[1] * sizes[2] > len(devices):
+        raise UserError(
+            f"config.mesh (data, fsdp, tensor) = {(shape.data, shape.fsdp, shape.tensor)} does not fit "
+            f"{len(devices)} devices; expected positive sizes whose product is at most that, one of them may be -1"
+        )
+    used = devices[: sizes[0] * sizes[1] * sizes[2]]
+    return jax.make_mesh(tuple(sizes), AXES, axis_types=(AxisType.Auto,) * 3, devices=used)
+
+
+def spec(axes: Axes) -> PartitionSpec:
+    """The partition of an array with these axis names. Raises KeyError for a name that the table lacks."""
+    return PartitionSpec(*(RULES[name] for name in axes))
+
+
+def constrain(x: jax.Array, axes: Axes) -> jax.Array:
+    """Pin a traced array's partition on the mesh in use (`jax.set_mesh`). Without a mesh there is nothing to split."""
+    if jax.sharding.get_abstract_mesh().empty:
+        return x
+    return jax.lax.with_sharding_constraint(x, spec(axes))
+
+
+def shardings(axes: Any, mesh: jax.sharding.Mesh) -> Any:
+    """A tree of axis names as a tree of shardings on `mesh`."""
+    return jax.tree.map(lambda names: NamedSharding(mesh, spec(names)), axes, is_leaf=_is_axes)
+
+
+def place(tree: Any, axes: Any, mesh: jax.sharding.Mesh) -> Any:
+    """Put a tree of arrays on the mesh. Raises UserError where a mesh axis does not divide an array's axis."""
+
+    def check(names: Axes, x: jax.Array) -> None:
+        for name, size in zip(names, x.shape, strict=True):
+            over = RULES[name] or ()
+            parts = 1
+            for axis in (over,) if isinstance(over, str) else over:
+                parts *= mesh.shape[axis]
+            if size % parts:
+                raise UserError(
+                    f"config.mesh splits axis {name!r} over {parts} devices, but its size is {size}; "
+                    f"choose sizes of {over} that divide it"
+                )
+
+    jax.tree.map(check, axes, tree, is_leaf=_is_axes)
+    return jax.device_put(tree, shardings(axes, mesh))
+
+
+def _is_axes(node: Any) -> bool:
+    return isinstance(node, tuple) and all(name is None or isinstance(name, str) for name in node)
