@@ -126,16 +126,33 @@ def load(path: Path) -> Tokenizer:
     return HFTokenizer(backend, bos=bos if config.get("add_bos_token", True) else None, eos=eos)
 
 
+def from_gguf(path: Path) -> HFTokenizer:
+    """The byte-level BPE inside a GGUF file, with the pre-tokenizer of SmolLM2 ("smollm": every digit on its own)."""
+    import gguf  # here alone, so that scoring and help don't pay for it
+
+    fields = gguf.GGUFReader(path).fields
+    kind = (fields["tokenizer.ggml.model"].contents(), fields["tokenizer.ggml.pre"].contents())
+    if kind != ("gpt2", "smollm"):
+        raise UserError(f"{path} has a tokenizer of kind {kind}; expected ('gpt2', 'smollm')")
+    tokens = fields["tokenizer.ggml.tokens"].contents()
+    merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"].contents()]
+    control = [t for t, kind in zip(tokens, fields["tokenizer.ggml.token_type"].contents(), strict=True) if kind == 3]
+    backend = tokenizers.Tokenizer(tokenizers.models.BPE({token: i for i, token in enumerate(tokens)}, merges))
+    backend.pre_tokenizer = _digits_and_bytes()
+    backend.decoder = tokenizers.decoders.ByteLevel()
+    backend.add_special_tokens(control)
+    bos = (
+        fields["tokenizer.ggml.bos_token_id"].contents() if fields["tokenizer.ggml.add_bos_token"].contents() else None
+    )
+    eos = fields["tokenizer.ggml.eos_token_id"].contents()
+    return HFTokenizer(backend, bos=None if bos is None else tokens[bos], eos=tokens[eos])
+
+
 def train(texts: Iterable[str], *, vocab_size: int) -> HFTokenizer:
     """A byte-level BPE of `texts` in which every digit is a token of its own."""
     bos, eos = "<|begin|>", "<|end|>"
     backend = tokenizers.Tokenizer(tokenizers.models.BPE())
-    backend.pre_tokenizer = tokenizers.pre_tokenizers.Sequence(
-        [
-            tokenizers.pre_tokenizers.Digits(individual_digits=True),
-            tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False),
-        ]
-    )
+    backend.pre_tokenizer = _digits_and_bytes()
     backend.decoder = tokenizers.decoders.ByteLevel()
     trainer = tokenizers.trainers.BpeTrainer(
         vocab_size=vocab_size,
@@ -145,6 +162,15 @@ def train(texts: Iterable[str], *, vocab_size: int) -> HFTokenizer:
     )
     backend.train_from_iterator(texts, trainer)
     return HFTokenizer(backend, bos=bos, eos=eos)
+
+
+def _digits_and_bytes() -> tokenizers.pre_tokenizers.PreTokenizer:
+    return tokenizers.pre_tokenizers.Sequence(
+        [
+            tokenizers.pre_tokenizers.Digits(individual_digits=True),
+            tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
 
 
 def _token_name(value: str | dict | None) -> str | None:
