@@ -50,6 +50,11 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
 
     Raises UserError if the file can't be opened.
     """
+    return (record for _, record in numbered(path))
+
+
+def numbered(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """`read` with the number of each record's line, from 1."""
     try:
         file = open(path, "rb")  # noqa: SIM115  closed below
     except OSError as e:
@@ -67,7 +72,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
                 bad += 1
                 log.warning("%s:%d: skipped, not a JSON object (%s)", path, number, e)
                 continue
-            yield record
+            yield number, record
     if bad:
         log.warning("%s: skipped %d bad line%s", path, bad, "s" * (bad > 1))
 
