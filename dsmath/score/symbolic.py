@@ -3,8 +3,8 @@ r"""Symbolic equality of two answers by SymPy, as the reference protocol has it.
 SymPy's LaTeX parser works with one version of its antlr runtime only, and says so by an ImportError that is easily
 swallowed: then `\frac{1}{3}` and `0.3333` differ in silence. `check_parser` finds that out before anything is graded.
 
-SymPy's other parser, `parse_expr`, evaluates its input as Python. Model output reaches it only if every token of it is a
-number, an operator, a symbol, or a name of `_NAMES`.
+SymPy's other parser, `parse_expr`, evaluates its input as Python. Model output reaches it only if every token of it is
+a number, an operator, a symbol, or a name of `_NAMES`.
 """
 
 import functools
@@ -21,11 +21,26 @@ from dsmath.error import UserError
 TOLERANCE = 1e-3  # absolute; reference protocol
 
 # The names of SymPy that an expression may use. Every other name in it has to be a plain symbol.
-_NAMES = frozenset(
-    "pi E I oo sqrt cbrt root exp log ln sin cos tan cot sec csc asin acos atan sinh cosh tanh factorial binomial "
-    "Abs floor ceiling gcd lcm Rational".split()
+_CONSTANTS = ("pi", "E", "I", "oo")
+_FUNCTIONS = (
+    "Abs",
+    "Rational",
+    "sqrt",
+    "cbrt",
+    "root",
+    "exp",
+    "log",
+    "ln",
+    "factorial",
+    "binomial",
+    "floor",
+    "ceiling",
 )
-_OPERATORS = frozenset("+ - * / // % ** ^ ! !! ( ) [ ] , < > <= >= == !=".split())
+_TRIGONOMETRY = ("sin", "cos", "tan", "cot", "sec", "csc", "asin", "acos", "atan", "sinh", "cosh", "tanh")
+_NAMES = frozenset((*_CONSTANTS, *_FUNCTIONS, *_TRIGONOMETRY))
+_OPERATORS = frozenset(
+    ("+", "-", "*", "/", "//", "%", "**", "^", "!", "!!", "(", ")", "[", "]", ",", "<", ">", "<=", ">=", "==", "!=")
+)
 _SYMBOL = re.compile(r"[a-zA-Z](_?\d+)?", re.ASCII)
 _LONGEST = 2_000  # characters of an expression; SymPy's parsers take seconds for more
 
@@ -43,10 +58,11 @@ _KNOWN = (
 )
 
 
+@functools.cache
 def check_parser() -> None:
     """Raise UserError unless LaTeX is parsed and known pairs get their verdicts."""
     for a, b, expected in _KNOWN:
-        if symbolic_equal(a, b) != expected:
+        if _symbolic_equal(a, b) != expected:
             raise UserError(
                 f"the grader finds {a} and {b} {'different' if expected else 'equal'}: SymPy's LaTeX parser needs the "
                 "version of antlr4-python3-runtime that setup.py names; reinstall with `pip install -e .`"
@@ -54,7 +70,15 @@ def check_parser() -> None:
 
 
 def symbolic_equal(a: str, b: str) -> bool:
-    """The difference simplifies to zero, or both have real values that are closer than TOLERANCE."""
+    """The difference simplifies to zero, or both have real values that are closer than TOLERANCE.
+
+    Raises UserError if the parser does not work.
+    """
+    check_parser()
+    return _symbolic_equal(a, b)
+
+
+def _symbolic_equal(a: str, b: str) -> bool:
     import sympy
 
     x, y = parse(a), parse(b)

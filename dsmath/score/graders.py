@@ -1,0 +1,144 @@
+"""Graders: from a response to a verdict, one item at a time or many under a time limit.
+
+    verdict = grade("gsm8k", question, gold_source, output)
+    for verdict in grade_all(items): ...
+
+A grader that needs SymPy runs in worker processes (dsmath/score/pool.py); what plain comparison decides, doesn't.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Iterator
+
+from dsmath.error import UserError
+from dsmath.score import equal, extract, symbolic
+from dsmath.score.extract import Answer
+from dsmath.score.pool import Lost, Pool
+
+TIMEOUT_S = 15.0  # per item; reference protocol
+MEMORY_MB = 1024  # of a worker's address space
+_QUICK_CHARACTERS = 10_000  # longer items go to a worker unread: some patterns take quadratic time
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """What is graded."""
+
+    suite: str
+    question: str
+    gold_source: str
+    output: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """How an item was graded.
+
+    `reason` names the rule that accepted, or else is "different", "no answer", "timeout", "died" (the worker was
+    killed or ran out of memory) or "too deep" (nested beyond Python's recursion limit).
+    """
+
+    prediction: Answer
+    answer: Answer
+    correct: bool
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Grader:
+    """How one protocol reads and compares answers."""
+
+    extract: Callable[[str, str, str], Answer]  # suite, question, output
+    gold: Callable[[str, str, str], Answer]  # suite, question, gold_source
+    rule: Callable[[Answer, Answer, equal.Symbolic], str]  # prediction, gold, symbolic: who accepts, or ""
+    symbolic: equal.Symbolic
+    check: Callable[[], None]  # raises UserError if this grader can't be trusted here
+
+
+GRADERS = {
+    "reference": Grader(
+        extract=extract.extract,
+        gold=extract.gold_answer,
+        rule=equal.verdict,
+        symbolic=symbolic.symbolic_equal,
+        check=symbolic.check_parser,
+    ),
+}
+
+
+def find(name: str) -> Grader:
+    """The grader of that name. Raises UserError if there is none."""
+    if name not in GRADERS:
+        raise UserError(f"no grader is named {name!r}; expected one of: {', '.join(GRADERS)}")
+    return GRADERS[name]
+
+
+def grade(suite: str, question: str, gold_source: str, output: str, *, grader: str = "reference") -> Verdict:
+    """Grade one item here and now, without limits on time and memory."""
+    record = find(grader)
+    return _grade(Item(suite, question, gold_source, output), record, record.symbolic)
+
+
+def grade_all(
+    items: Iterable[Item],
+    *,
+    grader: str = "reference",
+    workers: int | None = None,
+    timeout_s: float = TIMEOUT_S,
+    memory_mb: int = MEMORY_MB,
+) -> Iterator[Verdict]:
+    """Grade items under a time limit each; verdicts come in the order of the items.
+
+    `workers` processes, as many as there are cores by default, take what needs SymPy. One that exceeds the limits is
+    killed and replaced: that costs its item. Raises UserError before the first verdict if the grader's check fails.
+    """
+    record = find(grader)
+    with Pool([grader, str(memory_mb)], workers=workers or os.cpu_count() or 1, timeout_s=timeout_s) as pool:
+        pending = [
+            (item, quick := _quick(item, record), pool.submit(item) if quick is None else None) for item in items
+        ]
+        for item, quick, future in pending:
+            yield quick or _received(item, record, future.result())
+
+
+class _NeedsSymPyError(Exception):
+    """Plain comparison can't decide."""
+
+
+def _refuse(prediction: str, gold: str) -> bool:
+    raise _NeedsSymPyError
+
+
+def _is_short(item: Item) -> bool:
+    return len(item.question) + len(item.gold_source) + len(item.output) <= _QUICK_CHARACTERS
+
+
+def _quick(item: Item, grader: Grader) -> Verdict | None:
+    """The verdict if it takes no SymPy and no time."""
+    if not _is_short(item):
+        return None
+    try:
+        return _grade(item, grader, _refuse)
+    except _NeedsSymPyError:
+        return None
+
+
+def _grade(item: Item, grader: Grader, symbolic_equal: equal.Symbolic) -> Verdict:
+    prediction = grader.extract(item.suite, item.question, item.output)
+    answer = grader.gold(item.suite, item.question, item.gold_source)
+    try:
+        rule = grader.rule(prediction, answer, symbolic_equal)
+    except RecursionError:
+        return Verdict(prediction, answer, False, "too deep")
+    reason = rule or ("different" if prediction else "no answer")
+    return Verdict(prediction, answer, bool(rule), reason)
+
+
+def _received(item: Item, grader: Grader, reply: dict | Lost) -> Verdict:
+    """The verdict that a worker sent, or a wrong one for an item that was lost."""
+    if not isinstance(reply, Lost):
+        return Verdict(**reply)
+    if not _is_short(item):  # reading the answers may be what hung
+        return Verdict("", "", False, reply.value)
+    prediction = grader.extract(item.suite, item.question, item.output)
+    return Verdict(prediction, grader.gold(item.suite, item.question, item.gold_source), False, reply.value)
