@@ -12,7 +12,7 @@ import site
 import sys
 import types
 
-READY = b"ready"
+READY = b"\0ready"  # no program looks like it
 MEMORY_STATUS = 112  # exit status after an uncaught MemoryError
 FILE_BYTES = 16 << 20  # size of any file that a program writes
 OPEN_FILES = 256
