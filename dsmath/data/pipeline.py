@@ -1,0 +1,123 @@
+"""The input pipeline: examples -> shuffled, tokenised, packed into rows, batched. Endless, seeded and checkpointable.
+
+Targets are made per example, before examples meet in a row, so that no example's last token is asked to predict the
+next one's first.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+import grain
+import numpy as np
+from grain.experimental import FirstFitPackIterDataset, ThreadPrefetchIterDataset
+
+from dsmath.data.example import Example
+from dsmath.error import UserError
+from dsmath.text import template as templates
+from dsmath.text.source import Source
+from dsmath.text.template import Template
+from dsmath.text.tokenizer import Tokenizer
+
+log = logging.getLogger(__name__)
+
+PREFETCH_BATCHES = 4  # made ahead in a thread, so that the device does not wait for tokenising and packing
+
+Batch = dict[str, np.ndarray]  # tokens, targets, weights, segments, positions: int32 [rows, length], weights float32
+
+
+class Rows(Protocol):
+    """The iterator of `batches`. What `get_state` returned after a batch makes `set_state` go on behind that batch."""
+
+    def __next__(self) -> Batch: ...
+    def get_state(self) -> dict: ...
+    def set_state(self, state: dict) -> None: ...
+
+
+class Tokenise:
+    """An Example as an int32 array [T, 3] of (token, target, trained), or None if it is longer than `row_length`.
+
+    `dropped` holds the ids of those that were too long, among the examples seen so far.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        template: Template,
+        *,
+        row_length: int,
+        loss_on_tool_output: bool,
+    ):
+        self._tokenizer = tokenizer
+        self._template = template
+        self._row_length = row_length
+        self._trained = (Source.MODEL, Source.TOOL) if loss_on_tool_output else (Source.MODEL,)
+        self.dropped: set[str] = set()
+
+    def __call__(self, example: Example) -> np.ndarray | None:
+        with_ = {"template": self._template, "tokenizer": self._tokenizer}
+        tokens = templates.prompt(example.question, lang=example.lang, mode=example.mode, **with_)
+        tokens += templates.solution(example.solution, **with_)
+        if len(tokens) - 1 > self._row_length:
+            self.dropped.add(example.id)
+            return None
+        trained = [source in self._trained for source in tokens.sources[1:]]
+        return np.stack([tokens.ids[:-1], tokens.ids[1:], trained], axis=1).astype(np.int32)
+
+
+def batches(
+    source: Sequence[Example],
+    tokenise: Tokenise,
+    *,
+    rows: int,
+    row_length: int,
+    packing_bins: int,
+    seed: int,
+    process: tuple[int, int] = (0, 1),
+) -> Rows:
+    """Endless batches of `rows` packed rows for this host: `process` is (index, count), over which examples are dealt.
+
+    Every epoch has its own order. Segments count from 1 in each row, positions restart with each; padding is segment 0
+    with weight 0. Raises UserError if the host gets no example, or none that fits a row.
+    """
+    index, count = process
+    if len(source) < count:
+        raise UserError(f"{len(source)} training examples for {count} processes; expected at least one for each")
+    dataset = grain.MapDataset.source(source)[index::count]
+    guard = _Guard(tokenise, len(dataset), row_length)
+    dataset = dataset.seed(seed).shuffle().repeat().map(guard)
+    # The examples are in memory and tokenising holds the interpreter lock in parts: reader threads would only contend.
+    packed = FirstFitPackIterDataset(
+        dataset.to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)),
+        length_struct={"row": row_length},
+        num_packing_bins=packing_bins,
+        seed=seed,
+    )
+    batched = packed.batch(rows).map(_columns)
+    return iter(ThreadPrefetchIterDataset(batched, prefetch_buffer_size=PREFETCH_BATCHES))
+
+
+class _Guard:
+    """Tokenise for the packer, which skips None; raises where a whole epoch would be skipped."""
+
+    def __init__(self, tokenise: Tokenise, examples: int, row_length: int):
+        self._tokenise, self._examples, self._row_length = tokenise, examples, row_length
+
+    def __call__(self, example: Example) -> dict[str, np.ndarray] | None:
+        row = self._tokenise(example)
+        if len(self._tokenise.dropped) >= self._examples:
+            raise UserError(
+                f"no training example fits config.data.row_length = {self._row_length}; choose a larger one"
+            )
+        return None if row is None else {"row": row}
+
+
+def _columns(batch: dict[str, np.ndarray]) -> Batch:
+    tokens, targets, trained = np.moveaxis(batch["row"], -1, 0)
+    return {
+        "tokens": tokens,
+        "targets": targets,
+        "weights": trained.astype(np.float32),
+        "segments": batch["row_segment_ids"],
+        "positions": batch["row_positions"],
+    }

@@ -1,0 +1,1 @@
+"""Train: loss, optimizer, the pure step, checkpoints, metrics, the loop."""

@@ -1,0 +1,140 @@
+"""Checkpoints: everything a run needs to go on, in `WORKDIR/checkpoints/<step>/`, written by Orbax in the background.
+
+A checkpoint holds the parameters, the optimizer's state, the step, the data iterator, and the config with its seed (no
+other random state exists). It appears whole or not at all, so that a run may be killed at any moment.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import grain
+import jax
+import orbax.checkpoint as ocp
+
+from dsmath import config as configs
+from dsmath.config import Arch, Config
+from dsmath.data.pipeline import Rows
+from dsmath.error import UserError
+from dsmath.model import decoder
+from dsmath.sharding import shardings
+from dsmath.train.step import TrainState
+
+# What may change between a run and its continuation.
+FREE = ("train.steps", "train.checkpoint_every", "train.keep_checkpoints", "eval", "sandbox")
+
+
+class Checkpoints:
+    """The checkpoints of one run. Use as a context: leaving it waits for the last save to be on disk."""
+
+    def __init__(self, workdir: Path, *, keep: int):
+        self._folder = _folder(workdir)
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
+        with _disk_errors(self._folder):
+            self._manager = ocp.CheckpointManager(self._folder, options=options)
+
+    def latest(self) -> int | None:
+        """The step of the last whole checkpoint."""
+        return self._manager.latest_step()
+
+    def reached_preemption(self, step: int) -> bool:
+        """Whether the cluster announced to some process that it will be stopped. All processes agree on the step."""
+        return self._manager.reached_preemption(step)
+
+    def save(self, step: int, state: TrainState, rows: Rows, config: Config) -> None:
+        """Start writing a checkpoint. Returns when the device memory has been copied; the disk follows."""
+        run = {"config": json.loads(configs.dump(config)), "processes": jax.process_count()}
+        with _disk_errors(self._folder):
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    params=ocp.args.StandardSave(state.params),
+                    optimizer=ocp.args.StandardSave({"step": state.step, "opt_state": state.opt_state}),
+                    iterator=grain.checkpoint.CheckpointSave(rows),
+                    run=ocp.args.JsonSave(run),
+                ),
+            )
+
+    def restore(self, step: int, abstract: TrainState, rows: Rows, config: Config) -> TrainState:
+        """The state of a step, with the shardings of `abstract`; `rows` is set to go on behind it.
+
+        Raises UserError if the run was started with another config or number of processes.
+        """
+        run = self._manager.restore(step, args=ocp.args.Composite(run=ocp.args.JsonRestore()))["run"]
+        _check_same(run["config"], json.loads(configs.dump(config)), self._folder)
+        if run["processes"] != jax.process_count():
+            raise UserError(
+                f"{self._folder} was written by {run['processes']} processes, now there are {jax.process_count()}; "
+                "the data is dealt out by process: use as many, or another --workdir"
+            )
+        optimizer = {"step": abstract.step, "opt_state": abstract.opt_state}
+        restored = self._manager.restore(
+            step,
+            args=ocp.args.Composite(
+                params=ocp.args.StandardRestore(abstract.params),
+                optimizer=ocp.args.StandardRestore(optimizer),
+                iterator=grain.checkpoint.CheckpointRestore(rows),
+            ),
+        )
+        return TrainState(restored["optimizer"]["step"], restored["params"], restored["optimizer"]["opt_state"])
+
+    def close(self) -> None:
+        """Wait for the last save."""
+        with _disk_errors(self._folder):
+            self._manager.wait_until_finished()
+            self._manager.close()
+
+
+def latest_step(workdir: Path) -> int | None:
+    """The step of the last whole checkpoint of a run, None if there is none."""
+    return max(ocp.utils.checkpoint_steps(_folder(workdir)), default=None) if _folder(workdir).is_dir() else None
+
+
+def restore_params(workdir: Path, step: int | None, mesh: jax.sharding.Mesh, arch: Arch) -> decoder.Params:
+    """The parameters alone (f32, layers stacked) of a step, or of the last one, placed on a mesh for evaluation.
+
+    Raises UserError if there is no such checkpoint.
+    """
+    found = latest_step(workdir) if step is None else step
+    if found is None or not (_folder(workdir) / str(found)).is_dir():
+        wanted = "checkpoint" if step is None else f"checkpoint of step {step}"
+        raise UserError(f"no {wanted} in {_folder(workdir)}; train first, or name another --workdir")
+    abstract = jax.tree.map(
+        lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+        jax.eval_shape(lambda: decoder.init(arch, jax.random.key(0))),
+        shardings(decoder.axes(arch), mesh),
+    )
+    with ocp.CheckpointManager(_folder(workdir), options=ocp.CheckpointManagerOptions(read_only=True)) as manager:
+        return manager.restore(found, args=ocp.args.Composite(params=ocp.args.StandardRestore(abstract)))["params"]
+
+
+def _folder(workdir: Path) -> Path:
+    return Path(workdir).resolve() / "checkpoints"
+
+
+def _check_same(old: dict, new: dict, folder: Path) -> None:
+    old, new = (dict(_flatten(tree)) for tree in (old, new))
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name) and not any(name == f or name.startswith(f + ".") for f in FREE):
+            raise UserError(
+                f"config.{name} is {new.get(name)!r}, but the run in {folder.parent} was started with "
+                f"{old.get(name)!r}; set it back, or start anew with another --workdir"
+            )
+
+
+def _flatten(tree: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+@contextlib.contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    """Say in one line that the disk is full or the folder can't be written."""
+    try:
+        yield
+    except OSError as e:
+        raise UserError(f"cannot write {folder}: {e.strerror or e}; free some space or choose another --workdir") from e

@@ -1,0 +1,110 @@
+"""What a run reports: `metrics.jsonl` and TensorBoard, one line per step, and model FLOP utilisation."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+import tensorboardX
+
+from dsmath import journal
+from dsmath.config import Arch
+from dsmath.error import UserError
+from dsmath.train.step import Metrics
+
+# Dense bf16 peak of one chip, FLOP/s, by jax's device_kind. NVIDIA: data sheets of H100 SXM and A100; TPU: the system
+# architecture pages of Google Cloud's documentation (v4, v5e, v5p, v6e).
+PEAK_FLOPS = {
+    "NVIDIA H100 80GB HBM3": 989e12,
+    "NVIDIA A100-SXM4-40GB": 312e12,
+    "NVIDIA A100-SXM4-80GB": 312e12,
+    "TPU v4": 275e12,
+    "TPU v5 lite": 197e12,
+    "TPU v5e": 197e12,
+    "TPU v5": 459e12,
+    "TPU v5p": 459e12,
+    "TPU v6 lite": 918e12,
+    "TPU v6e": 918e12,
+}
+
+
+def flops_per_token(arch: Arch, row_length: int) -> float:
+    """Forward and backward FLOPs of one token: 6 per matrix parameter (the head counts, the lookup of the embedding
+    does not), and causal attention over a whole row, half of 12 L N H T. Recomputation is not counted.
+    """
+    D, F, H, L = arch.hidden_size, arch.intermediate_size, arch.head_dim, arch.num_layers
+    layer = 2 * D * arch.num_heads * H + 2 * D * arch.num_kv_heads * H + 3 * D * F
+    return 6 * (L * layer + arch.vocab_size * D) + 6 * L * arch.num_heads * H * row_length
+
+
+class Recorder:
+    """Writes the metrics of a step when the next one is under way, so that the host never waits for the device.
+
+    Opening it drops what an interrupted run had written after step `start`, from which it goes on.
+    """
+
+    def __init__(self, workdir: Path, *, start: int, arch: Arch, batch: tuple[int, int], rate: optax.Schedule):
+        path = Path(workdir) / "metrics.jsonl"
+        _drop_after(path, start)
+        self._journal = journal.Journal(path)
+        self._board = tensorboardX.SummaryWriter(str(Path(workdir) / "tensorboard"), purge_step=start + 1)
+        self._slots = batch[0] * batch[1]
+        self._rate = rate
+        peak = PEAK_FLOPS.get(jax.devices()[0].device_kind)
+        self._mfu_of = None if peak is None else flops_per_token(arch, batch[1]) / (peak * jax.device_count())
+        self._pending: tuple[int, Metrics] | None = None
+        self._clock = time.perf_counter()
+        self.last: dict[str, float] = {}
+
+    def step(self, step: int, metrics: Metrics) -> None:
+        """Take the metrics of a step that was dispatched, and write those of the one before."""
+        self.flush()
+        self._pending = (step, metrics)
+
+    def flush(self) -> None:
+        """Write what is pending; waits for the device."""
+        if self._pending is None:
+            return
+        (step, metrics), self._pending = self._pending, None
+        metrics = jax.device_get(metrics)
+        seconds, self._clock = time.perf_counter() - self._clock, time.perf_counter()
+        tokens, trained = int(metrics.tokens), int(metrics.trained_tokens)
+        record = {
+            "step": step,
+            "loss": float(metrics.loss),
+            "grad_norm": float(metrics.grad_norm),
+            "learning_rate": float(self._rate(np.int32(step - 1))),
+            "trained_tokens": trained,
+            "packing_efficiency": tokens / self._slots,
+            "seconds": seconds,
+            "tokens_per_second": tokens / seconds,
+            "trained_tokens_per_second": trained / seconds,
+        }
+        if self._mfu_of is not None:
+            record["mfu"] = self._slots / seconds * self._mfu_of
+        self._journal.append(record)
+        for name, value in record.items():
+            if name != "step":
+                self._board.add_scalar(name, value, step)
+        self.last = record
+
+    def close(self) -> None:
+        """Write what is pending and close the files."""
+        self.flush()
+        self._journal.close()
+        self._board.close()
+
+
+def _drop_after(path: Path, step: int) -> None:
+    if not path.exists():
+        return
+    kept = [record for record in journal.read(path) if record["step"] <= step]
+    temporary = path.with_suffix(".jsonl.tmp")
+    try:
+        temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
+        os.replace(temporary, path)
+    except OSError as e:
+        raise UserError(f"cannot write {path}: {e.strerror}; choose another --workdir") from e

@@ -1,0 +1,156 @@
+"""One optimizer step, as a pure function, and the one place where it is jitted."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from dsmath.config import Arch
+from dsmath.error import UserError
+from dsmath.model import decoder
+from dsmath.sharding import constrain, shardings, spec
+from dsmath.train import loss
+from dsmath.train import optimizer as optimizers
+
+Batch = dict[str, jax.Array]  # tokens, targets, weights, segments, positions [B, T]
+
+
+class TrainState(NamedTuple):
+    """What a step changes."""
+
+    step: jax.Array  # steps done
+    params: decoder.Params  # f32, layers stacked
+    opt_state: Any
+
+
+class Metrics(NamedTuple):
+    """Of one step, over all devices; scalars on the device."""
+
+    loss: jax.Array  # mean over trained tokens, nats
+    grad_norm: jax.Array  # global, before clipping
+    trained_tokens: jax.Array
+    tokens: jax.Array  # without padding
+
+
+def summed_loss(
+    params: decoder.Params, batch: Batch, *, arch: Arch, remat: bool, compute_dtype: jnp.dtype
+) -> tuple[jax.Array, jax.Array]:
+    """Sum of the loss over trained tokens, and their number."""
+    params = decoder.cast(params, compute_dtype)
+    hidden_BTD = decoder.hidden(params, batch["tokens"], batch["positions"], batch["segments"], arch=arch, remat=remat)
+    return loss.cross_entropy(params, hidden_BTD, batch["targets"], batch["weights"])
+
+
+def train_step(
+    state: TrainState,
+    batch: Batch,
+    *,
+    arch: Arch,
+    optimizer: optax.GradientTransformation,
+    microbatches: int,
+    remat: bool,
+    compute_dtype: jnp.dtype,
+) -> tuple[TrainState, Metrics]:
+    """The state after one step over `batch`, whose rows are worked off in `microbatches` parts.
+
+    Sums, not means, are accumulated and divided once by the number of trained tokens of the whole batch, so that
+    every trained token weighs the same however it was batched.
+    """
+    gradient = jax.value_and_grad(
+        functools.partial(summed_loss, arch=arch, remat=remat, compute_dtype=compute_dtype), has_aux=True
+    )
+
+    def accumulate(carry, microbatch):
+        (total, count), grads = gradient(state.params, microbatch)
+        return jax.tree.map(jnp.add, carry, (total, count, grads)), None
+
+    zero = (jnp.zeros(()), jnp.zeros(()), jax.tree.map(jnp.zeros_like, state.params))
+    (total, count, grads), _ = jax.lax.scan(accumulate, zero, _split(batch, microbatches))
+    denominator = jnp.maximum(count, 1)
+    grads = jax.tree.map(lambda g: g / denominator, grads)
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    metrics = Metrics(
+        loss=total / denominator,
+        grad_norm=optax.global_norm(grads),
+        trained_tokens=count,
+        tokens=jnp.sum(batch["segments"] > 0),
+    )
+    return TrainState(state.step + 1, optax.apply_updates(state.params, updates), opt_state), metrics
+
+
+def new_state(params: decoder.Params, optimizer: optax.GradientTransformation) -> TrainState:
+    """The state before the first step."""
+    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params))
+
+
+def abstract_state(arch: Arch, optimizer: optax.GradientTransformation, mesh: Mesh) -> TrainState:
+    """Shapes, types and shardings of the state: parameters by their axes, the optimizer's moments like them."""
+    params = jax.eval_shape(lambda: decoder.init(arch, jax.random.key(0)))
+    whole = NamedSharding(mesh, PartitionSpec())
+    params_shardings = shardings(decoder.axes(arch), mesh)
+    state_shardings = TrainState(
+        whole, params_shardings, optimizers.shardings(optimizer, params, params_shardings, whole)
+    )
+    return jax.tree.map(
+        lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+        jax.eval_shape(functools.partial(new_state, optimizer=optimizer), params),
+        state_shardings,
+    )
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """How each array of a batch is split."""
+    return NamedSharding(mesh, spec(("batch", "length")))
+
+
+def compile_step(
+    mesh: Mesh,
+    *,
+    arch: Arch,
+    optimizer: optax.GradientTransformation,
+    rows: int,
+    row_length: int,
+    microbatches: int,
+    remat: bool,
+) -> jax.stages.Compiled:
+    """`train_step` compiled for a mesh and a batch shape: (state, batch) -> (state, metrics). The state is donated.
+
+    Computes in bf16 over f32 parameters on accelerators, in f32 on CPU.
+    """
+    parts = microbatches * mesh.shape["data"] * mesh.shape["fsdp"]
+    if rows % parts:
+        raise UserError(
+            f"config.train.batch_rows is {rows}; expected a multiple of {parts}, "
+            "which is config.train.microbatches times the devices along data and fsdp"
+        )
+    platform = mesh.devices.flat[0].platform
+    state = abstract_state(arch, optimizer, mesh)
+    sharding = batch_sharding(mesh)
+    kinds = {"tokens": jnp.int32, "targets": jnp.int32, "weights": jnp.float32, "segments": jnp.int32}
+    kinds["positions"] = jnp.int32
+    batch = {k: jax.ShapeDtypeStruct((rows, row_length), v, sharding=sharding) for k, v in kinds.items()}
+    step = functools.partial(
+        train_step,
+        arch=arch,
+        optimizer=optimizer,
+        microbatches=microbatches,
+        remat=remat,
+        compute_dtype=jnp.float32 if platform == "cpu" else jnp.bfloat16,
+    )
+    whole = NamedSharding(mesh, PartitionSpec())
+    out_shardings = (jax.tree.map(lambda x: x.sharding, state), whole)
+    with jax.set_mesh(mesh):
+        return jax.jit(step, donate_argnums=0, out_shardings=out_shardings).lower(state, batch).compile()
+
+
+def _split(batch: Batch, parts: int) -> Batch:
+    """[B, T] -> [parts, B / parts, T]. Every part takes rows of every device, so that none moves."""
+
+    def split(x: jax.Array) -> jax.Array:
+        x = x.reshape(x.shape[0] // parts, parts, *x.shape[1:]).swapaxes(0, 1)
+        return constrain(x, (None, "batch", "length"))
+
+    return jax.tree.map(split, batch)
