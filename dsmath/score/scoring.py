@@ -11,6 +11,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import rich.console
+import rich.progress
+
 from dsmath import journal
 from dsmath.error import UserError
 from dsmath.score import graders
@@ -22,16 +25,10 @@ TRAJECTORIES = "trajectories.jsonl"
 SCORES = "scores.jsonl"
 SUMMARY = "summary.json"
 
-_NEEDED = ("id", "sample", "suite", "mode", "lang", "question", "gold", "response", "stop", "programs", "checkpoint")
-_NEEDED += ("sandbox", "protocol")
-
-
-def folders(workdir: Path) -> list[Path]:
-    """The folders of a workdir that hold a journal. Raises UserError if there is none."""
-    found = sorted(path.parent for path in Path(workdir).glob(f"evals/*/*/{TRAJECTORIES}"))
-    if not found:
-        raise UserError(f"no evaluation in {workdir}/evals; make one with `dsmath evaluate --workdir {workdir}`")
-    return found
+_NEEDED = (
+    *("id", "sample", "suite", "mode", "lang", "question", "gold", "response", "stop", "programs"),
+    *("checkpoint", "sandbox", "protocol"),
+)
 
 
 def score(
@@ -40,12 +37,11 @@ def score(
     *,
     workers: int | None = None,
     timeout_s: float = graders.TIMEOUT_S,
-    progress: Any = iter,
 ) -> dict[str, Any]:
     """Grade the journal in WORKDIR/evals/STEP/SUITE-MODE and write its scores; the summary is returned.
 
-    `progress` wraps the iterable of verdicts, one per trajectory, as rich's `track` does. Raises UserError if the
-    journal can't be read, is empty, or mixes suites, modes, checkpoints or protocols.
+    Shows a progress bar on stderr. Raises UserError if the journal can't be read, is empty, or mixes suites, modes,
+    checkpoints or protocols, and if the grader's check fails.
     """
     folder = Path(folder)
     trajectories = list(read_trajectories(folder / TRAJECTORIES))
@@ -53,7 +49,9 @@ def score(
         raise UserError(f"{folder / TRAJECTORIES} holds no finished problem; go on with `dsmath evaluate`")
     common = {key: _common(trajectories, key, folder) for key in ("suite", "mode", "checkpoint", "protocol")}
     items = [graders.Item(t["suite"], t["question"], t["gold"], t["response"]) for t in trajectories]
-    verdicts = list(progress(graders.grade_all(items, grader=grader, workers=workers, timeout_s=timeout_s)))
+    grading = graders.grade_all(items, grader=grader, workers=workers, timeout_s=timeout_s)
+    stderr = rich.console.Console(stderr=True)
+    verdicts = list(rich.progress.track(grading, f"scoring {folder.name}", total=len(items), console=stderr))
     scores = [
         {
             "id": t["id"],

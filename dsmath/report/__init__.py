@@ -1,0 +1,1 @@
+"""Reports: tables of what has been scored. Needs no device and imports no jax."""
