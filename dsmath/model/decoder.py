@@ -44,12 +44,13 @@ class Block(nnx.Module):
     def __call__(self, x_BTD: jax.Array, positions_BT: jax.Array, attend: Attend) -> tuple[jax.Array, Any]:
         """The stream after this layer, and what `attend` wants kept (the cache's new content, or None)."""
         h_BTD = layers.rms_norm(x_BTD, self.attn_norm[...], eps=self.eps)
-        q_BTNH = layers.rope(jnp.einsum("btd,nhd->btnh", h_BTD, self.q[...]), positions_BT, theta=self.theta)
-        k_BTKH = layers.rope(jnp.einsum("btd,khd->btkh", h_BTD, self.k[...]), positions_BT, theta=self.theta)
-        v_BTKH = jnp.einsum("btd,khd->btkh", h_BTD, self.v[...])
+        q_BTNH = layers.rope(_project(h_BTD, self.q[...]), positions_BT, theta=self.theta)
+        k_BTKH = layers.rope(_project(h_BTD, self.k[...]), positions_BT, theta=self.theta)
+        v_BTKH = _project(h_BTD, self.v[...])
         q_BTNH = constrain(q_BTNH, ("batch", "length", "heads", "head"))
         o_BTNH, kept = attend(q_BTNH, k_BTKH, v_BTKH)
-        x_BTD = x_BTD + jnp.einsum("btnh,dnh->btd", o_BTNH, self.o[...])
+        B, T, D = x_BTD.shape
+        x_BTD = x_BTD + _project(o_BTNH.reshape(B, T, -1), self.o[...].reshape(D, -1))
         h_BTD = layers.rms_norm(x_BTD, self.mlp_norm[...], eps=self.eps)
         x_BTD = x_BTD + layers.swiglu(h_BTD, self.gate[...], self.up[...], self.down[...])
         return constrain(x_BTD, ("batch", "length", None)), kept
@@ -88,7 +89,7 @@ def hidden(
     mask_BTS = attention.packed_mask(segments_BT)
 
     def attend(q_BTNH, k_BTKH, v_BTKH):
-        return attention.attention(q_BTNH, k_BTKH, v_BTKH, mask_BTS), None
+        return attention.attention(q_BTNH, k_BTKH.swapaxes(1, 2), v_BTKH.swapaxes(1, 2), mask_BTS), None
 
     def layer(x_BTD, weights):
         return _block(arch, weights)(x_BTD, positions_BT, attend)
@@ -122,8 +123,7 @@ def extend(
 
         def attend(q_BTNH, k_BTKH, v_BTKH, past=(k_BKSH, v_BKSH)):
             k_BKSH, v_BKSH = (_write(*pair, start_B) for pair in zip(past, (k_BTKH, v_BTKH), strict=True))
-            k_BSKH, v_BSKH = k_BKSH.swapaxes(1, 2), v_BKSH.swapaxes(1, 2)
-            return attention.attention(q_BTNH, k_BSKH, v_BSKH, mask_BTS), (k_BKSH, v_BKSH)
+            return attention.attention(q_BTNH, k_BKSH, v_BKSH, mask_BTS), (k_BKSH, v_BKSH)
 
         x_BTD, layer_cache = _block(arch, weights)(x_BTD, positions_BT, attend)
         kept.append(layer_cache)
@@ -150,6 +150,12 @@ def cast(params: Params, dtype: jnp.dtype) -> Params:
 def _write(cache_BKSH: jax.Array, new_BTKH: jax.Array, start_B: jax.Array) -> jax.Array:
     index_BT = start_B[:, None] + jnp.arange(new_BTKH.shape[1])
     return cache_BKSH.at[jnp.arange(cache_BKSH.shape[0])[:, None], :, index_BT].set(new_BTKH, mode="drop")
+
+
+def _project(x_BTD: jax.Array, weight: jax.Array) -> jax.Array:
+    """[B, T, ...] from a weight [..., D]. One product of matrices: with more axes, XLA transposes the weight first."""
+    y_BTF = jnp.einsum("btd,fd->btf", x_BTD, weight.reshape(-1, weight.shape[-1]))
+    return y_BTF.reshape(*x_BTD.shape[:2], *weight.shape[:-1])
 
 
 def _block(arch: Arch, weights: Params) -> Block:
