@@ -32,7 +32,7 @@ setup(
         "tpu": ["jax[tpu]>=0.10"],
         "gpu": ["jax[cuda12]>=0.10"],
         "demo": [],
-        "test": ["pytest", "pytest-xdist", "ruff", "torch==2.13.0", "transformers>=5.0"],
+        "test": ["pytest", "pytest-xdist", "ruff", "accelerate", "torch==2.13.0", "transformers>=5.0"],
         "notebook": ["jupyter", "matplotlib", "pandas"],
     },
     entry_points={"console_scripts": ["dsmath = dsmath.cli.main:main"]},

@@ -11,12 +11,15 @@ def attention(q_BTNH: jax.Array, k_BKSH: jax.Array, v_BKSH: jax.Array, mask_BTS:
     A query that may see no key (padding) gets the mean of the values, which nothing reads.
     """
     B, T, N, H = q_BTNH.shape
-    K = k_BKSH.shape[1]
-    q_BTKGH = (q_BTNH * H**-0.5).reshape(B, T, K, N // K, H)
-    score_BKGTS = jnp.einsum("btkgh,bksh->bkgts", q_BTKGH, k_BKSH, preferred_element_type=jnp.float32)
-    score_BKGTS = jnp.where(mask_BTS[:, None, None], score_BKGTS, jnp.finfo(jnp.float32).min)
-    weight_BKGTS = jax.nn.softmax(score_BKGTS, axis=-1).astype(v_BKSH.dtype)
-    return jnp.einsum("bkgts,bksh->btkgh", weight_BKGTS, v_BKSH).reshape(B, T, N, H)
+    K, S = k_BKSH.shape[1:3]
+    # Query heads of one key/value head and the query times are one axis: a batch of plain matrix products.
+    q_BKQH = (q_BTNH * H**-0.5).swapaxes(1, 2).reshape(B, K, N // K * T, H)
+    score_BKQS = jnp.einsum("bkqh,bksh->bkqs", q_BKQH, k_BKSH, preferred_element_type=jnp.float32)
+    score_BNTS = score_BKQS.reshape(B, N, T, S)
+    weight_BNTS = jax.nn.softmax(jnp.where(mask_BTS[:, None], score_BNTS, jnp.finfo(jnp.float32).min), axis=-1)
+    weight_BKQS = weight_BNTS.reshape(score_BKQS.shape).astype(v_BKSH.dtype)
+    o_BKQH = jnp.einsum("bkqs,bksh->bkqh", weight_BKQS, v_BKSH)
+    return o_BKQH.reshape(B, N, T, H).swapaxes(1, 2)
 
 
 def packed_mask(segments_BT: jax.Array) -> jax.Array:

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def rms_norm(x_BTD: jax.Array, scale_D: jax.Array, *, eps: float) -> jax.Array:
@@ -14,7 +15,7 @@ def rms_norm(x_BTD: jax.Array, scale_D: jax.Array, *, eps: float) -> jax.Array:
 def rope(x_BTNH: jax.Array, positions_BT: jax.Array, *, theta: float) -> jax.Array:
     """Rotary position embedding (arXiv 2104.09864) on half-split pairs (i, i + H/2), as in HF checkpoints; in f32."""
     half = x_BTNH.shape[-1] // 2
-    frequency = theta ** (-jnp.arange(half, dtype=jnp.float32) / half)
+    frequency = (theta ** (-np.arange(half) / half)).astype(np.float32)  # powers in f64: XLA's f32 ones are coarse
     angle = positions_BT[:, :, None, None].astype(jnp.float32) * frequency
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     first, second = jnp.split(x_BTNH.astype(jnp.float32), 2, axis=-1)

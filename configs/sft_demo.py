@@ -1,0 +1,79 @@
+"""The demo: a small decoder trained from scratch on the embedded problems, English and Chinese.
+
+    dsmath demo
+
+Hardware: 2 CPU cores, minutes.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    c = ConfigDict()
+    c.seed = 0
+
+    c.model = ConfigDict()
+    c.model.vocab_size = 1024
+    c.model.hidden_size = 192
+    c.model.intermediate_size = 512
+    c.model.num_layers = 4
+    c.model.num_heads = 6
+    c.model.num_kv_heads = 6
+    c.model.head_dim = 32
+    c.model.rope_theta = 10_000.0
+    c.model.norm_eps = 1e-6
+    c.model.tie_embeddings = False
+    c.model.max_positions = 512
+
+    c.start = ConfigDict()
+    c.start.weights = "random"
+    c.start.tokenizer = "train"
+    c.start.template = "reference"
+
+    c.mesh = ConfigDict()
+    c.mesh.data = -1
+    c.mesh.fsdp = 1
+    c.mesh.tensor = 1
+
+    c.data = ConfigDict()
+    c.data.sources = ("embedded",)
+    c.data.modes = ("cot", "tool")
+    c.data.embedded_problems = 20_000
+    c.data.row_length = 256
+    c.data.packing_bins = 16
+
+    c.train = ConfigDict()
+    c.train.steps = 800
+    c.train.batch_rows = 24
+    c.train.microbatches = 1
+    c.train.learning_rate = 2e-3
+    c.train.warmup_steps = 50
+    c.train.beta1 = 0.9
+    c.train.beta2 = 0.95
+    c.train.weight_decay = 0.0
+    c.train.clip_norm = 1.0
+    c.train.remat = False
+    c.train.loss_on_tool_output = False
+    c.train.checkpoint_every = 200
+    c.train.keep_checkpoints = 2
+
+    c.eval = ConfigDict()
+    c.eval.suites = ("embedded",)
+    c.eval.modes = ("cot", "tool")
+    c.eval.limit = 300
+    c.eval.slots = 32
+    c.eval.cache_length = 512
+    c.eval.decode_steps = 8
+    c.eval.max_new = 160
+    c.eval.rounds = 2
+    c.eval.temperature = 0.0
+    c.eval.top_p = 1.0
+    c.eval.top_k = 0
+    c.eval.grader = "reference"
+
+    c.sandbox = ConfigDict()
+    c.sandbox.timeout_s = 5.0
+    c.sandbox.memory_mb = 512
+    c.sandbox.output_kb = 64
+    c.sandbox.workers = 2
+    return c

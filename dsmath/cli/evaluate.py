@@ -1,0 +1,160 @@
+"""Sample solutions with the run's checkpoint, run their programs, and score them, into WORKDIR/evals/STEP/SUITE-MODE.
+
+A killed evaluation goes on where it was with the same command.
+
+Example:
+  dsmath evaluate --config configs/sft_demo.py --workdir runs/demo --config.eval.limit=50
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import rich.console
+import rich.progress
+from absl import flags
+
+from dsmath import config
+from dsmath.cli import experiment
+from dsmath.error import UserError
+
+# Settings of an evaluation that must not change while it goes on: they decide what the model writes.
+FIXED = ("cache_length", "max_new", "rounds", "temperature", "top_p", "top_k")
+
+
+def define(values: flags.FlagValues) -> None:
+    """Declare the verb's flags."""
+    experiment.define(values)
+    experiment.define_data_dir(values)
+    flags.DEFINE_integer("step", None, "checkpoint to evaluate; 0 for the start weights, last if not given", values)
+
+
+def run(values: flags.FlagValues) -> dict[str, Any]:
+    """Evaluate, and return the summaries of all suites and modes."""
+    return evaluate(
+        experiment.settings(values), experiment.workdir(values), experiment.data_dir(values), step=values.step
+    )
+
+
+def evaluate(settings: config.Config, workdir: Path, data_dir: Path | None, *, step: int | None) -> dict[str, Any]:
+    """Evaluate one checkpoint on every suite and mode of the config."""
+    from dsmath.data import readers
+    from dsmath.tool.sandbox import Sandbox
+
+    # Read all problems first: a wrong path should not cost a model's loading.
+    suites = {name: readers.problems(name, data_dir, limit=settings.eval.limit) for name in settings.eval.suites}
+    for mode in settings.eval.modes:
+        if mode not in ("cot", "tool"):
+            raise UserError(f"config.eval.modes has {mode!r}; expected cot or tool")
+    step, engine, tokenizer = _engine(settings, workdir, step)
+    with Sandbox(settings.sandbox) as sandbox:
+        summaries = [
+            _evaluate_suite(settings, workdir, step, engine, tokenizer, sandbox, mode, problems)
+            for problems in suites.values()
+            for mode in settings.eval.modes
+        ]
+    return {"workdir": str(workdir), "step": step, "summaries": summaries}
+
+
+def _engine(settings: config.Config, workdir: Path, step: int | None):
+    """The checkpoint's step, an engine with its weights, and its tokenizer."""
+    import jax
+    import jax.numpy as jnp
+
+    from dsmath.engine.engine import Engine
+    from dsmath.model import decoder
+    from dsmath.sharding import make_mesh
+    from dsmath.text import template
+    from dsmath.train import checkpoints
+
+    mesh = make_mesh(settings.mesh)
+    tokenizer = experiment.tokenizer(settings, workdir)
+    step = checkpoints.latest_step(workdir) if step is None else step
+    if step is None:
+        raise UserError(f"no checkpoint in {workdir}; train first, or give --step=0 for the start weights")
+    if step == 0:
+        params = experiment.start_weights(settings)
+    else:
+        params = checkpoints.restore_params(workdir, step, mesh, settings.model)
+    dtype = jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16
+    engine = Engine(
+        decoder.unstack(decoder.cast(params, dtype)),
+        settings.model,
+        tokenizer,
+        end_tokens={template.end_token(template.TEMPLATES[settings.start.template], tokenizer), tokenizer.eos},
+        slots=settings.eval.slots,
+        cache_length=settings.eval.cache_length,
+        decode_steps=settings.eval.decode_steps,
+        mesh=mesh,
+        dtype=dtype,
+    )
+    return step, engine, tokenizer
+
+
+def _evaluate_suite(
+    settings: config.Config, workdir: Path, step: int, engine, tokenizer, sandbox, mode: str, problems: list
+) -> dict[str, Any]:
+    """Roll out what the journal lacks, and score it."""
+    from dsmath import journal
+    from dsmath.score import scoring
+    from dsmath.text.generation import Sampling
+    from dsmath.text.template import TEMPLATES
+    from dsmath.tool.rollout import rollout
+
+    name = f"{problems[0].suite}-{mode}"
+    folder = workdir / "evals" / str(step) / name
+    checkpoint = f"{settings.start.weights} + {step} steps of {workdir.name}" if step else settings.start.weights
+    path = folder / scoring.TRAJECTORIES
+    _check_same(folder, {"checkpoint": checkpoint, "seed": settings.seed, **_fixed(settings)})
+    done = {record["id"] for record in journal.read(path)} if path.exists() else set()
+    records = rollout(
+        [problem for problem in problems if problem.id not in done],
+        engine,
+        sandbox,
+        tokenizer=tokenizer,
+        template=TEMPLATES[settings.start.template],
+        sampling=Sampling(settings.eval.temperature, settings.eval.top_p, settings.eval.top_k, settings.seed),
+        mode=mode,
+        max_new=settings.eval.max_new,
+        rounds=settings.eval.rounds,
+        in_flight=2 * settings.eval.slots,
+    )
+    with journal.Journal(path) as out:
+        for record in _track(records, f"{name} at step {step}", len(problems), done=len(done)):
+            out.append(record | {"checkpoint": checkpoint, "sandbox": sandbox.level})
+    return scoring.score(folder, grader=settings.eval.grader)
+
+
+def _fixed(settings: config.Config) -> dict[str, Any]:
+    values = dataclasses.asdict(settings.eval)
+    return {name: values[name] for name in FIXED}
+
+
+def _check_same(folder: Path, now: dict[str, Any]) -> None:
+    """Refuse to go on with a journal that was begun under other settings."""
+    path = folder / "settings.json"
+    if not path.exists():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(now, indent=1))
+        except OSError as e:
+            raise UserError(f"cannot write {folder}: {e.strerror}; choose another --workdir") from e
+        return
+    before = json.loads(path.read_text())
+    for name, value in now.items():
+        if before.get(name) != value:
+            raise UserError(
+                f"{folder} was begun with {name} = {before.get(name)!r}, now it is {value!r}; "
+                "set it back, or remove that folder to begin anew"
+            )
+
+
+def _track(records: Iterable[dict], what: str, total: int, *, done: int) -> Iterable[dict]:
+    columns = (*rich.progress.Progress.get_default_columns(), rich.progress.MofNCompleteColumn())
+    with rich.progress.Progress(*columns, console=rich.console.Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=total, completed=done)
+        for record in records:
+            yield record
+            bar.advance(task)

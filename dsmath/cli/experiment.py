@@ -1,0 +1,118 @@
+"""What several verbs need of an experiment: its config, its folder, its tokenizer, the weights that it starts from."""
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+from absl import flags
+from ml_collections import config_flags
+
+from dsmath import config
+from dsmath.error import UserError
+from dsmath.text import tokenizer as tokenizers
+
+TOKENIZER_EXAMPLES = 20_000  # of the training set, to train a tokenizer on
+
+
+def define(values: flags.FlagValues, *, config: Path | None = None, workdir: str | None = None) -> None:
+    """The flags --config (with overrides such as --config.train.steps=10) and --workdir, and their defaults."""
+    help = "Python file with get_config(), see configs/; --config.train.steps=10 and the like override"
+    config_flags.DEFINE_config_file("config", config and str(config), help, values)
+    define_workdir(values, workdir=workdir)
+
+
+def define_workdir(values: flags.FlagValues, *, workdir: str | None = None) -> None:
+    """The flag --workdir."""
+    flags.DEFINE_string("workdir", workdir, "folder of the run: its data, checkpoints, evaluations, report", values)
+
+
+def define_data_dir(values: flags.FlagValues) -> None:
+    """The flag --data_dir."""
+    flags.DEFINE_string("data_dir", None, "folder with the published data sets: gsm8k/, math/, ...", values)
+
+
+def settings(values: flags.FlagValues) -> config.Config:
+    """The experiment that --config names."""
+    if values["config"].value is None:
+        raise UserError("--config is missing; expected a config file, such as --config configs/sft_demo.py")
+    try:
+        given = values.config.to_dict()
+    except OSError as e:  # raised at the first use, with the reason on its last line
+        path = config_flags.get_config_filename(values["config"])
+        reason = str(e).strip().splitlines()[-1].strip()
+        raise UserError(f"cannot load the config {path}: {reason}; expected a Python file with get_config()") from e
+    return config.parse(config.Config, given)
+
+
+def workdir(values: flags.FlagValues) -> Path:
+    """The folder that --workdir names."""
+    if not values.workdir:
+        raise UserError("--workdir is missing; expected the folder of the run, such as --workdir runs/demo")
+    return Path(values.workdir)
+
+
+def data_dir(values: flags.FlagValues) -> Path | None:
+    """The folder that --data_dir names, if it does."""
+    return Path(values.data_dir) if values.data_dir else None
+
+
+def tokenizer(settings: config.Config, folder: Path) -> tokenizers.Tokenizer:
+    """The run's tokenizer: the one saved in its folder, else the one that its config calls for."""
+    saved, kind = folder / "tokenizer", settings.start.tokenizer
+    if saved.is_dir():
+        found = tokenizers.load(saved)
+    elif kind == "train":
+        found = tokenizers.train(_texts(folder / "data"), vocab_size=settings.model.vocab_size)
+    elif kind == "weights":
+        found = _tokenizer_of_weights(settings.start.weights)
+    else:
+        found = tokenizers.load(Path(kind))
+    if found.vocab_size > settings.model.vocab_size:
+        raise UserError(
+            f"config.model.vocab_size is {settings.model.vocab_size}, but the tokenizer has {found.vocab_size} tokens; "
+            "choose config.start.tokenizer and config.model of one model"
+        )
+    return found
+
+
+def start_weights(settings: config.Config):
+    """The parameters (layers stacked, f32) that the run starts from.
+
+    Raises UserError where config.model is not the architecture of the weights.
+    """
+    import jax
+
+    from dsmath.model import decoder, gguf, hf, smollm2
+
+    source = settings.start.weights
+    if source == "random":
+        init = jax.jit(functools.partial(decoder.init, settings.model))
+        return init(jax.random.key(settings.seed))
+    arch, params = gguf.load(smollm2.fetch()) if source == "smollm2" else hf.load(Path(source))
+    for field in dataclasses.fields(arch):
+        ours, theirs = getattr(settings.model, field.name), getattr(arch, field.name)
+        if ours != theirs and field.name != "max_positions":
+            raise UserError(
+                f"config.model.{field.name} is {ours}, but in the weights {source!r} it is {theirs}; make them agree"
+            )
+    return params
+
+
+def _tokenizer_of_weights(source: str) -> tokenizers.Tokenizer:
+    if source == "random":
+        raise UserError('config.start.tokenizer is "weights", but random weights have none; expected "train" or a path')
+    if source == "smollm2":
+        from dsmath.model import smollm2
+
+        return tokenizers.from_gguf(smollm2.fetch())
+    return tokenizers.load(Path(source))
+
+
+def _texts(data: Path) -> Iterator[str]:
+    from dsmath.data import mixture
+
+    examples = mixture.examples(data)
+    for i in range(0, len(examples), max(1, len(examples) // TOKENIZER_EXAMPLES)):
+        yield examples[i].question
+        yield from (piece.text for piece in examples[i].solution)

@@ -1,0 +1,97 @@
+"""`dsmath VERB [flags]`: finds the verb's module, parses its flags, prints its result.
+
+A verb is a module of this package with a docstring (its help, with an example), `define(values)` that declares its
+flags, and `run(values) -> dict`, the result.
+"""
+
+import importlib
+import json
+import logging
+import sys
+from types import ModuleType
+
+from absl import flags
+
+from dsmath.error import UserError
+
+VERBS = {
+    "demo": "train and evaluate a small model on embedded problems, end to end",
+    "prepare": "write the training set",
+    "train": "fine-tune",
+    "evaluate": "sample solutions, run their programs, score them",
+    "score": "grade the journals of an evaluation again; needs no device",
+    "report": "tables of a run's results; needs no device",
+    "convert": "write a checkpoint as an HF folder",
+}
+
+
+def main() -> None:
+    """Entry point of the console script. Exits with 0, 2 for an error that the user can mend, 130 when interrupted."""
+    verb, *args = sys.argv[1:] or ["--help"]
+    if verb in ("-h", "--help", "help"):
+        print(_overview())
+        return
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("absl", "jax", "orbax", "grain"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    try:
+        if verb not in VERBS:
+            raise UserError(f"no verb {verb!r}; expected one of: {', '.join(VERBS)}")
+        module = importlib.import_module(f"dsmath.cli.{verb}")
+        values = _flags(module)
+        if {"-h", "--help"} & set(args):
+            print(_help(verb, module, values))
+            return
+        result = module.run(_parse(values, args))
+    except UserError as e:
+        print(f"dsmath {verb}: {e}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print(f"dsmath {verb}: interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+    if values.json:
+        print(json.dumps(result, ensure_ascii=False))
+
+
+def _flags(module: ModuleType) -> flags.FlagValues:
+    values = flags.FlagValues()
+    flags.DEFINE_bool("json", False, "print the result as one JSON object on the last line of stdout", values)
+    module.define(values)
+    return values
+
+
+def _parse(values: flags.FlagValues, args: list[str]) -> flags.FlagValues:
+    try:
+        rest = values(["dsmath", *args])[1:]
+    except flags.Error as e:
+        raise UserError(f"{str(e).splitlines()[0]}; --help lists the flags") from e
+    except (AttributeError, KeyError, TypeError, ValueError) as e:  # ml_collections, for --config.x.y=z
+        raise UserError(f"{_one_line(e)}; expected a field of the config file") from e
+    if rest:
+        raise UserError(f"unexpected argument {rest[0]!r}; everything is a flag, --help lists them")
+    return values
+
+
+def _overview() -> str:
+    verbs = "\n".join(f"  {name:<9} {what}" for name, what in VERBS.items())
+    return f"usage: dsmath VERB [flags]\n\n{verbs}\n\ndsmath VERB --help tells a verb's flags, with an example."
+
+
+def _help(verb: str, module: ModuleType, values: flags.FlagValues) -> str:
+    own = [values[name] for name in sorted(values) if values[name].name == name and "." not in name]
+    lines = [f"  --{flag.name:<9} {flag.help}{_default(flag)}" for flag in own]
+    return f"usage: dsmath {verb} [flags]\n\n{(module.__doc__ or '').strip()}\n\nFlags:\n" + "\n".join(lines)
+
+
+def _default(flag: flags.Flag) -> str:
+    return f" (default: {flag.default})" if isinstance(flag.default, str) else ""
+
+
+def _one_line(error: Exception) -> str:
+    """The text of an ml_collections error: a KeyError comes quoted twice, with its line ends escaped."""
+    name, *hint = str(error).replace("\\n", "\n").replace("\\'", "'").splitlines()
+    return " ".join(["config has no field " + name.strip("'\""), *(line.strip("'") for line in hint)])
+
+
+if __name__ == "__main__":
+    main()

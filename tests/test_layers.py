@@ -1,0 +1,68 @@
+"""The import table of docs/architecture.md holds."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ANYONE = {"config", "error", "journal"}
+ROW = re.compile(r"^\| `dsmath/(\w+)(?:\.py)?` \|[^|]*\| ([^|]*) \|$", re.MULTILINE)
+
+
+def table() -> dict[str, set[str]]:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    return {room: set(re.findall(r"\w+", allowed)) for room, allowed in ROW.findall(text)}
+
+
+def room_of(module: str) -> str | None:
+    """The room of a dotted module name, None for one outside the package or the package itself."""
+    package, _, rest = module.partition(".")
+    return rest.partition(".")[0] if package == "dsmath" and rest else None
+
+
+def arrows() -> list[tuple[str, str, str]]:
+    """(file, importing room, imported room) of every import in the package, also those inside functions."""
+    found = []
+    for path in sorted((ROOT / "dsmath").rglob("*.py")):
+        room = path.relative_to(ROOT / "dsmath").parts[0].removesuffix(".py")
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                modules = [f"{node.module}.{alias.name}" for alias in node.names]
+            else:
+                continue
+            found += [(str(path.relative_to(ROOT)), room, to) for m in modules if (to := room_of(m)) and to != room]
+    return found
+
+
+def test_every_room_is_in_the_table():
+    rooms = {p.name.removesuffix(".py") for p in (ROOT / "dsmath").iterdir() if p.suffix == ".py" or p.is_dir()}
+    assert rooms - {"__init__", "__pycache__"} == set(table())
+
+
+def test_no_arrow_is_missing_from_the_table():
+    allowed = table()
+    extra = [
+        f"{file} imports {to}" for file, room, to in arrows() if to not in ANYONE and to not in allowed.get(room, ())
+    ]
+    assert extra == []
+
+
+@pytest.mark.parametrize("module", ["dsmath.score.scoring", "dsmath.report.table", "dsmath.cli.main", "dsmath.config"])
+def test_what_needs_no_device_does_not_import_jax(module):
+    code = f"import {module}, sys; print([m for m in ('jax', 'flax', 'tensorflow', 'torch') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_no_tensorflow_or_torch_at_run_time():
+    """Rooms that run on a device may load jax, never the other two."""
+    modules = "dsmath.data.mixture, dsmath.train.loop, dsmath.engine.engine, dsmath.model.hf, dsmath.model.gguf"
+    code = f"import {modules}, sys; print([m for m in ('tensorflow', 'torch', 'transformers') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
