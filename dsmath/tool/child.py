@@ -26,7 +26,7 @@ def limit(*, cpu_s: float, wall_s: float, memory_bytes: int) -> None:
         signal.signal(number, signal.SIG_DFL)
     with open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
-    hard_cpu_s = int(cpu_s) + 2  # a backstop behind the timer, which a program could switch off
+    hard_cpu_s = int(cpu_s) + 1  # a backstop behind the timer, which a program could switch off
     for name, value in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, FILE_BYTES),

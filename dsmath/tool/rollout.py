@@ -132,11 +132,11 @@ class _Machine:
             self._finish(trajectory)
 
     def advance(self) -> None:
-        """One dispatch of the generator, and what became of programs; waits for programs only if nothing decodes."""
+        """One dispatch of the generator, and what became of programs; waits for them only if there is nothing else."""
         if not self.generator.idle:
             for completion in self.generator.poll():
                 self._generated(self.decoding.pop(completion.id), completion)
-        timeout = None if self.generator.idle else 0
+        timeout = None if self.generator.idle and not self.finished else 0
         ended = concurrent.futures.wait(self.running, timeout, concurrent.futures.FIRST_COMPLETED).done
         for future in ended:
             trajectory, code = self.running.pop(future)

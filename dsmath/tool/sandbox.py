@@ -25,6 +25,7 @@ from dsmath.error import UserError
 from dsmath.tool import child
 
 WALL_FACTOR, WALL_EXTRA_S = 3.0, 2.0  # programs are judged by CPU time; the wall clock ends those that wait
+SMALLEST_MEMORY_MB = 64  # of address space; the interpreter alone takes about 20
 DRAIN_S = 0.2  # wait for the end of the output of a dead program
 READ_BYTES = 65536
 # No site (-S: its .pth files triple the start-up; the folders are passed on instead), no user site, no script folder on
@@ -62,6 +63,8 @@ class Sandbox:
         for name, value in dataclasses.asdict(limits).items():
             if value <= 0:
                 raise UserError(f"config.sandbox.{name} is {value}; expected more than 0")
+        if limits.memory_mb < SMALLEST_MEMORY_MB:
+            raise UserError(f"config.sandbox.memory_mb is {limits.memory_mb}; expected at least {SMALLEST_MEMORY_MB}")
         self.limits = limits
         self._root = tempfile.TemporaryDirectory(prefix="dsmath-", ignore_cleanup_errors=True)
         self._pool = concurrent.futures.ThreadPoolExecutor(limits.workers, thread_name_prefix="sandbox")
