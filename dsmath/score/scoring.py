@@ -25,10 +25,8 @@ TRAJECTORIES = "trajectories.jsonl"
 SCORES = "scores.jsonl"
 SUMMARY = "summary.json"
 
-_NEEDED = (
-    *("id", "sample", "suite", "mode", "lang", "question", "gold", "response", "stop", "programs"),
-    *("checkpoint", "sandbox", "protocol"),
-)
+_PROBLEM = ("id", "sample", "suite", "lang", "question", "gold")
+_ANSWER = ("mode", "response", "stop", "programs", "checkpoint", "sandbox", "protocol")
 
 
 def score(
@@ -75,7 +73,7 @@ def read_trajectories(path: Path) -> Iterator[dict[str, Any]]:
     seen = set()
     for record in journal.read(path):
         key = (record.get("id"), record.get("sample"))
-        if missing := [name for name in _NEEDED if name not in record]:
+        if missing := [name for name in _PROBLEM + _ANSWER if name not in record]:
             log.warning("%s: skipped the record with id %r, which lacks %r", path, record.get("id"), missing[0])
         elif key in seen:
             log.warning("%s: skipped a second record of problem %s, sample %s", path, *key)

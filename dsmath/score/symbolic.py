@@ -39,10 +39,10 @@ _FUNCTIONS = (
 _TRIGONOMETRY = ("sin", "cos", "tan", "cot", "sec", "csc", "asin", "acos", "atan", "sinh", "cosh", "tanh")
 _NAMES = frozenset((*_CONSTANTS, *_FUNCTIONS, *_TRIGONOMETRY))
 _OPERATORS = frozenset(
-    ("+", "-", "*", "/", "//", "%", "**", "^", "!", "!!", "(", ")", "[", "]", ",", "<", ">", "<=", ">=", "==", "!=")
+    ("+", "-", "*", "/", "//", "%", "**", "^", "!", "(", ")", "[", "]", ",", "<", ">", "<=", ">=", "==", "!=")
 )
 _SYMBOL = re.compile(r"[a-zA-Z](_?\d+)?", re.ASCII)
-_LONGEST = 2_000  # characters of an expression; SymPy's parsers take seconds for more
+_LONGEST = 2_000  # characters of an expression
 
 # Pairs that tell a working parser from a broken one: LaTeX alone makes the first ones equal.
 _KNOWN = (
