@@ -106,24 +106,33 @@ def logits(params: Params, hidden_BTD: jax.Array) -> jax.Array:
 
 
 def extend(
-    params: Params, tokens_BT: jax.Array, start_B: jax.Array, cache: Cache, *, arch: Arch
+    params: Params,
+    tokens_BT: jax.Array,
+    start_B: jax.Array,
+    cache: Cache,
+    *,
+    arch: Arch,
+    rows_B: jax.Array | None = None,
 ) -> tuple[jax.Array, Cache]:
     """Append T tokens to each sequence of a cache -> last hidden states [B, T, D] and the cache.
 
     `params` are unstacked. `start_B` is how many tokens a sequence holds already: prefill starts from 0, decoding has
-    T = 1. Padding goes at the end of a row: what it writes lies behind the sequence's length, is seen by no real token
-    and is overwritten later. What falls off the cache's end is dropped: the caller guards capacity.
+    T = 1. `rows_B` says which row of the cache each row of tokens goes to, by default its own. Several may go on one
+    another in the same cache row, as every layer writes all its keys and values before it reads any. Padding goes at
+    the end of a sequence: what it writes lies behind the sequence's length, is seen by no real token and is overwritten
+    later. What falls off the cache is dropped: the caller guards capacity.
     """
     T, S = tokens_BT.shape[1], cache[0][0].shape[2]
     positions_BT = start_B[:, None] + jnp.arange(T)
     mask_BTS = attention.cached_mask(positions_BT, S)
     x_BTD = params["embed"][tokens_BT]
     kept = []
-    for weights, (k_BKSH, v_BKSH) in zip(params["layers"], cache, strict=True):
+    for weights, past in zip(params["layers"], cache, strict=True):
 
-        def attend(q_BTNH, k_BTKH, v_BTKH, past=(k_BKSH, v_BKSH)):
-            k_BKSH, v_BKSH = (_write(*pair, start_B) for pair in zip(past, (k_BTKH, v_BTKH), strict=True))
-            return attention.attention(q_BTNH, k_BKSH, v_BKSH, mask_BTS), (k_BKSH, v_BKSH)
+        def attend(q_BTNH, k_BTKH, v_BTKH, past=past):
+            present = tuple(_write(*pair, rows_B, positions_BT) for pair in zip(past, (k_BTKH, v_BTKH), strict=True))
+            k_BKSH, v_BKSH = present if rows_B is None else (x.at[rows_B].get(mode="clip") for x in present)
+            return attention.attention(q_BTNH, k_BKSH, v_BKSH, mask_BTS), present
 
         x_BTD, layer_cache = _block(arch, weights)(x_BTD, positions_BT, attend)
         kept.append(layer_cache)
@@ -134,6 +143,11 @@ def empty_cache(arch: Arch, slots: int, length: int, dtype: jnp.dtype) -> Cache:
     """A cache of zeros for `slots` sequences of up to `length` tokens."""
     shape = (slots, arch.num_kv_heads, length, arch.head_dim)
     return tuple((jnp.zeros(shape, dtype), jnp.zeros(shape, dtype)) for _ in range(arch.num_layers))
+
+
+def cache_axes(arch: Arch) -> tuple[tuple[Axes, Axes], ...]:
+    """Axis names of a cache, in the tree of `empty_cache`."""
+    return ((("batch", "kv_heads", "length", "head"),) * 2,) * arch.num_layers
 
 
 def unstack(params: Params) -> Params:
@@ -147,9 +161,9 @@ def cast(params: Params, dtype: jnp.dtype) -> Params:
     return jax.tree.map(lambda x: x.astype(dtype), params)
 
 
-def _write(cache_BKSH: jax.Array, new_BTKH: jax.Array, start_B: jax.Array) -> jax.Array:
-    index_BT = start_B[:, None] + jnp.arange(new_BTKH.shape[1])
-    return cache_BKSH.at[jnp.arange(cache_BKSH.shape[0])[:, None], :, index_BT].set(new_BTKH, mode="drop")
+def _write(cache_BKSH: jax.Array, new_BTKH: jax.Array, rows_B: jax.Array | None, positions_BT: jax.Array) -> jax.Array:
+    rows_B = jnp.arange(cache_BKSH.shape[0]) if rows_B is None else rows_B
+    return cache_BKSH.at[rows_B[:, None], :, positions_BT].set(new_BTKH, mode="drop")
 
 
 def _project(x_BTD: jax.Array, weight: jax.Array) -> jax.Array:
