@@ -105,8 +105,8 @@ def suite_file(suite: str, data_dir: Path | None, split: str) -> Path:
 def rows(path: Path, convert: Callable[[int, Row], T]) -> Iterator[T]:
     """`convert(line number, row)` of each row of a JSON Lines file.
 
-    A row that `convert` can't take (KeyError, TypeError, ...: a field is missing or of another type) is skipped, counted
-    and logged with file and line.
+    A row that `convert` raises KeyError, TypeError or the like for (a field is missing or of another type) is skipped,
+    counted and logged with file and line.
     """
     bad = 0
     for line, row in journal.numbered(path):
