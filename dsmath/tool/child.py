@@ -17,7 +17,13 @@ MEMORY_STATUS = 112  # exit status after an uncaught MemoryError
 FILE_BYTES = 16 << 20  # size of any file that a program writes
 OPEN_FILES = 256
 PROCESSES = 4096  # of the whole user, threads included; not enforced for root
-FORBIDDEN = ("os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.spawn", "os.system", "subprocess.Popen")
+FORBIDDEN = frozenset(  # audit events
+    (
+        *("os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.spawn", "os.system", "subprocess.Popen"),
+        *("os.kill", "os.killpg"),
+        "socket.__new__",
+    )
+)
 
 
 def limit(*, cpu_s: float, wall_s: float, memory_bytes: int) -> None:
@@ -38,13 +44,13 @@ def limit(*, cpu_s: float, wall_s: float, memory_bytes: int) -> None:
         hard = resource.getrlimit(name)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(name, (value, value))
-    sys.addaudithook(forbid_processes)
+    sys.addaudithook(forbid)
     signal.setitimer(signal.ITIMER_REAL, wall_s)  # for the case that the parent is gone
     signal.setitimer(signal.ITIMER_PROF, cpu_s)
 
 
-def forbid_processes(event: str, args: tuple) -> None:
-    """The audit hook that fails whatever would start a process."""
+def forbid(event: str, args: tuple) -> None:
+    """The audit hook that fails whatever would start a process, signal one, or open a socket."""
     if event in FORBIDDEN:
         raise PermissionError(f"{event} is not allowed here")
 
@@ -73,21 +79,24 @@ def run(code: str) -> int:
     except SystemExit:
         raise
     except BaseException as e:  # noqa: BLE001  a program may raise anything
-        e.__traceback__ = program_frames(e.__traceback__)
+        drop_own_frames(e)
         sys.excepthook(type(e), e, e.__traceback__)
         return MEMORY_STATUS if isinstance(e, MemoryError) else 1
     return 0
 
 
-def program_frames(traceback: types.TracebackType) -> types.TracebackType | None:
-    """A traceback without the frames of this file: the first, and the last where the audit hook raised."""
-    frame = traceback
-    while frame.tb_next is not None:
-        if frame.tb_next.tb_frame.f_code.co_filename == __file__:
-            frame.tb_next = None
-        else:
-            frame = frame.tb_next
-    return traceback.tb_next
+def drop_own_frames(error: BaseException | None) -> None:
+    """Cut the frames of this file, the one of `run` and those of the audit hook, from an error and its causes."""
+    while error is not None:
+        traceback = types.SimpleNamespace(tb_next=error.__traceback__)  # in front of the first
+        first = traceback
+        while traceback.tb_next is not None:
+            if traceback.tb_next.tb_frame.f_code.co_filename == __file__:
+                traceback.tb_next = traceback.tb_next.tb_next
+            else:
+                traceback = traceback.tb_next
+        error.__traceback__ = first.tb_next
+        error = error.__cause__ or error.__context__
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """From a response to the program that runs, and from its run to what the model is shown.
 
 The rules and the quirks are those of the DeepSeekMath authors' evaluation code (its tool-integrated inference and its
-Python executor); each that moves scores has a name and a test.
+Python executor); each that moves scores has a name and a test. Two things differ on purpose: there, main guards don't
+run, and a program that calls `exit()` has failed.
 """
 
 import re

@@ -77,18 +77,11 @@ class _Trajectory:
     """A problem on its way."""
 
     problem: Problem
-    ids: list[int]
-    sources: list[Source]
-    prompt: str
-    response: str = ""
+    prompt: Tokens
+    written: Tokens
     generations: int = 0
     stop: str = ""
     programs: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-
-    def append(self, tokens: Tokens, text: str) -> None:
-        self.ids.extend(tokens.ids)
-        self.sources.extend(tokens.sources)
-        self.response += text
 
 
 @dataclasses.dataclass
@@ -109,7 +102,7 @@ class _Machine:
 
     @property
     def busy(self) -> int:
-        """How many trajectories are neither finished nor unknown."""
+        """How many trajectories are not finished."""
         return len(self.decoding) + len(self.running)
 
     def take_finished(self) -> list[dict[str, Any]]:
@@ -119,11 +112,10 @@ class _Machine:
 
     def start(self, problem: Problem) -> None:
         """Submit a problem's prompt."""
-        tokens = templates.prompt(
+        prompt = templates.prompt(
             problem.question, lang=problem.lang, mode=self.mode, template=self.template, tokenizer=self.tokenizer
         )
-        prompt = self.tokenizer.decode(tokens.ids)
-        trajectory = _Trajectory(problem, list(tokens.ids), list(tokens.sources), prompt)
+        trajectory = _Trajectory(problem, prompt, written=Tokens((), ()))
         try:
             self._generate(trajectory)
         except UserError as e:
@@ -145,7 +137,7 @@ class _Machine:
     def _generate(self, trajectory: _Trajectory) -> None:
         request = Request(
             id=trajectory.problem.id,
-            ids=tuple(trajectory.ids),
+            ids=trajectory.prompt.ids + trajectory.written.ids,
             max_new=self.max_new,
             stop=(OUTPUT_FENCE,) if self.mode == "tool" else (),
             sampling=self.sampling,
@@ -158,11 +150,11 @@ class _Machine:
     def _generated(self, trajectory: _Trajectory, completion: Completion) -> None:
         trajectory.stop = completion.stop.value
         if completion.stop is Stop.END or self.mode == "cot":
-            self._append_model(trajectory, completion.ids, completion.text, completion.tail)
+            trajectory.written += self._by_model(completion.ids, completion.tail)
             self._finish(trajectory)
             return
-        self._append_model(trajectory, *strip(completion, self.tokenizer))
-        code = programs.program(trajectory.response)
+        trajectory.written += self._by_model(*strip(completion, self.tokenizer))
+        code = programs.program(self.tokenizer.decode(trajectory.written.ids))
         if code is None:
             self._go_on(trajectory)
         elif programs.REFUSED.search(code):
@@ -175,7 +167,7 @@ class _Machine:
             raise RuntimeError(f"the sandbox failed on a program of {trajectory.problem.id}: {ran.stderr.strip()!r}")
         shown = programs.shown(ran, self.tokenizer)
         pieces = templates.output(shown, asked=trajectory.stop == Stop.TEXT)
-        trajectory.append(templates.encode(pieces, self.tokenizer), "".join(piece.text for piece in pieces))
+        trajectory.written += templates.encode(pieces, self.tokenizer)
         trajectory.programs.append({"code": code} | dataclasses.asdict(ran) | {"exit": ran.exit.value, "shown": shown})
         self._go_on(trajectory)
 
@@ -189,12 +181,12 @@ class _Machine:
             log.warning("%s: ended after %d generations: %s", trajectory.problem.id, trajectory.generations, e)
             self._finish(trajectory)
 
-    def _append_model(self, trajectory: _Trajectory, ids: tuple[int, ...], text: str, tail: str) -> None:
+    def _by_model(self, ids: tuple[int, ...], tail: str) -> Tokens:
         ids += self.tokenizer.encode(tail)
-        trajectory.append(Tokens(ids, (Source.MODEL,) * len(ids)), text)
+        return Tokens(ids, (Source.MODEL,) * len(ids))
 
     def _finish(self, trajectory: _Trajectory) -> None:
-        problem = trajectory.problem
+        problem, prompt, written = trajectory.problem, trajectory.prompt, trajectory.written
         if 0 < trajectory.generations < self.rounds:  # its last request asked to hold
             self.generator.release(problem.id)
         self.finished.append(
@@ -207,10 +199,10 @@ class _Machine:
                 "question": problem.question,
                 "gold": problem.gold,
                 "meta": problem.meta,
-                "prompt": trajectory.prompt,
-                "response": trajectory.response,
-                "ids": trajectory.ids,
-                "sources": [int(source) for source in trajectory.sources],
+                "prompt": self.tokenizer.decode(prompt.ids),
+                "response": self.tokenizer.decode(written.ids),
+                "ids": [*prompt.ids, *written.ids],
+                "sources": [int(source) for source in prompt.sources + written.sources],
                 "stop": trajectory.stop,
                 "programs": trajectory.programs,
                 "seed": self.sampling.seed,
@@ -219,15 +211,15 @@ class _Machine:
         )
 
 
-def strip(completion: Completion, tokenizer: Tokenizer) -> tuple[tuple[int, ...], str, str]:
-    """A completion without the white space at its end: the ids that stay whole, the text, and its part after the ids.
+def strip(completion: Completion, tokenizer: Tokenizer) -> tuple[tuple[int, ...], str]:
+    """A completion without the white space at its end: the tokens that stay, and the text after them.
 
-    Tokens are dropped, never made anew; only where the text ends inside one is there a part after the ids.
+    Tokens are dropped, never made anew; only where the text ends inside one is there text after them.
     """
     text = completion.text.rstrip()
     if text == completion.text:
-        return completion.ids, text, completion.tail
+        return completion.ids, completion.tail
     ids = completion.ids
     while not text.startswith(whole := tokenizer.decode(ids)):
         ids = ids[:-1]
-    return ids, text, text[len(whole) :]
+    return ids, text[len(whole) :]

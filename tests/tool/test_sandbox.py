@@ -90,6 +90,12 @@ def test_tracebacks_show_the_program_alone(sandbox):
     assert "SyntaxError" in ran.stderr
 
 
+def test_tracebacks_of_forbidden_things_show_the_program_alone(sandbox):
+    code = "import os\ntry:\n    os.fork()\nexcept PermissionError as e:\n    raise ValueError('so') from e"
+    frames = [line for line in sandbox.run(code).stderr.split("\n") if "File" in line]
+    assert frames == ['  File "<string>", line 3, in <module>', '  File "<string>", line 5, in <module>']
+
+
 def test_what_the_model_sees_of_a_failure_names_no_file_of_ours(sandbox):
     ran = sandbox.run("import statistics\ndef f():\n    return statistics.mean([])\nf()")
     lines = programs.traceback(ran.stderr).split("\n")
@@ -115,7 +121,6 @@ def test_input_fails_at_once(sandbox):
     ran = sandbox.run("input('How many? ')")
     assert ran.exit is Exit.ERROR
     assert "EOFError" in ran.stderr
-    assert ran.wall_s < LIMITS.timeout_s + 2
 
 
 def test_cpu_time_is_limited_and_partial_output_kept(sandbox):
@@ -138,7 +143,7 @@ def test_waiting_is_ended_by_the_wall_clock_not_by_the_cpu_limit(quick):
     assert (ran.exit, ran.stdout) == (Exit.OK, "awake\n"), "the wall clock is a generous backstop"
     ran = quick.run("import time\nprint('before')\ntime.sleep(60)")
     assert (ran.exit, ran.stdout) == (Exit.TIMEOUT, "before\n")
-    assert ran.wall_s < 5
+    assert ran.wall_s < 10
     assert ran.cpu_s < 0.2
 
 
@@ -217,9 +222,11 @@ def test_files_are_limited_in_size(sandbox):
         "import os\nos.execv('/bin/sleep', ['sleep', '100'])",
         "import os\nos.posix_spawn('/bin/sleep', ['sleep', '100'], {})",
         "import multiprocessing\nmultiprocessing.Process(target=print).start()",
+        "import os\nos.kill(os.getppid(), 0)",
+        "import urllib.request\nurllib.request.urlopen('http://127.0.0.1')",
     ],
 )
-def test_programs_start_no_processes(sandbox, code):
+def test_programs_start_no_processes_signal_none_and_reach_no_network(sandbox, code):
     ran = sandbox.run(code)
     assert ran.exit is Exit.ERROR
     assert "PermissionError" in ran.stderr
@@ -241,7 +248,6 @@ def test_no_process_outlives_its_program(sandbox):
     )
     ran = sandbox.run(code)
     assert ran.exit is Exit.OK
-    assert ran.wall_s < LIMITS.timeout_s + 2
     deadline = time.monotonic() + 5
     while alive(int(ran.stdout)) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -271,11 +277,11 @@ def test_the_same_program_prints_the_same(sandbox):
 
 
 def test_programs_run_side_by_side(sandbox):
-    code = "import time\ntime.sleep(1)"
-    start = time.monotonic()
-    futures = [sandbox.submit(code) for _ in range(LIMITS.workers)]
-    assert [f.result().exit for f in futures] == [Exit.OK] * LIMITS.workers
-    assert time.monotonic() - start < 1.9
+    code = "import time\nprint(time.monotonic())\ntime.sleep(1)\nprint(time.monotonic())"
+    futures = [sandbox.submit(code) for _ in range(2)]
+    (start1, end1), (start2, end2) = ([float(t) for t in future.result().stdout.split()] for future in futures)
+    assert start1 < end2
+    assert start2 < end1
 
 
 def test_close_kills_what_runs_and_cancels_what_waits():
