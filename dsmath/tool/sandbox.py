@@ -1,8 +1,8 @@
 """Running model-written programs: one fresh interpreter each, under limits.
 
-Level L0: a process of its own in a session of its own, resource limits, CPU and wall timers, capped output, scrubbed
-environment, temporary folder. It holds off accidents, not an attacker: a program can still read the user's files and
-reach the network.
+Level L0: a process in a session of its own, resource limits, CPU and wall timers, capped output, scrubbed environment,
+temporary folder, and an audit hook against processes, signals and sockets. It holds off accidents, not attackers: a
+program can read what the user can read, and C code gets past the hook.
 """
 
 import concurrent.futures
