@@ -156,6 +156,12 @@ def unstack(params: Params) -> Params:
     return params | {"layers": tuple(dict(zip(names, layer, strict=True)) for layer in zip(*stacks, strict=True))}
 
 
+def unstacked_axes(arch: Arch) -> Params:
+    """Axis names of every parameter, in the tree of `unstack`."""
+    names = axes(arch)
+    return names | {"layers": ({name: tuple(rest) for name, (_, *rest) in names["layers"].items()},) * arch.num_layers}
+
+
 def cast(params: Params, dtype: jnp.dtype) -> Params:
     """Parameters in another float type; the functions above compute in the type of their parameters."""
     return jax.tree.map(lambda x: x.astype(dtype), params)

@@ -1,0 +1,113 @@
+"""A small world to generate in: a random decoder that writes varied ASCII, and engines of 1, 3 and 16 slots over it."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dsmath.config import Arch
+from dsmath.engine.engine import Engine
+from dsmath.model import decoder
+from dsmath.text import tokenizer as tokenizers
+from dsmath.text.generation import Completion, Request, Sampling
+
+ARCH = Arch(
+    vocab_size=320,
+    hidden_size=32,
+    intermediate_size=64,
+    num_layers=2,
+    num_heads=4,
+    num_kv_heads=2,
+    head_dim=8,
+    rope_theta=10000.0,
+    norm_eps=1e-5,
+    tie_embeddings=False,
+    max_positions=1024,
+)
+CACHE = 320  # tokens of a slot: more than the shortest cache, so that it has to grow
+GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0, seed=0)
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> tokenizers.HFTokenizer:
+    lines = ["a wren and two larks share nine figs", "print(3 * 14)\nthe total is 42 figs", "```output\n7\n```\n"]
+    return tokenizers.train(lines * 3, vocab_size=ARCH.vocab_size)
+
+
+@pytest.fixture(scope="session")
+def ends(tokenizer) -> tuple[int, ...]:
+    """Several end tokens, so that the random model meets one every hundred tokens or so."""
+    return tokenizer.eos, tokenizer.bos, *tokenizer.encode("@~|")
+
+
+@pytest.fixture(scope="session")
+def params(tokenizer) -> decoder.Params:
+    """Weights large enough that no two contexts give alike logits; a head that prefers ASCII."""
+    params = jax.tree.map(lambda x: x * 12 if x.ndim > 1 else x, decoder.init(ARCH, jax.random.key(5)))
+    params["layers"] |= {name: jnp.ones_like(params["layers"][name]) for name in ("attn_norm", "mlp_norm")}
+    readable = [tokenizer.decode([i]).isprintable() and tokenizer.decode([i]).isascii() for i in range(ARCH.vocab_size)]
+    params["head"] = jnp.where(jnp.array(readable)[:, None], params["head"], 0.0)
+    return params
+
+
+@pytest.fixture(scope="session")
+def engine(params, tokenizer, ends):
+    """Makes engines; those of the same slots and steps are the same one, since compiling is what takes time."""
+
+    @functools.lru_cache
+    def make(slots: int, decode_steps: int = 8) -> Engine:
+        return Engine(
+            decoder.unstack(params),
+            ARCH,
+            tokenizer,
+            end_tokens=ends,
+            slots=slots,
+            cache_length=CACHE,
+            decode_steps=decode_steps,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def argmax_loop(params, ends):
+    """Greedy ids by a full forward pass per token: what the engine must reproduce."""
+
+    @jax.jit
+    def best(tokens_1T, length):
+        ones = jnp.ones_like(tokens_1T)
+        hidden = decoder.hidden(params, tokens_1T, jnp.arange(CACHE)[None], ones, arch=ARCH, remat=False)
+        return jnp.argmax(decoder.logits(params, hidden[:, length - 1][:, None])[0, 0])
+
+    def generate(ids, max_new: int) -> tuple[int, ...]:
+        tokens_1T = np.zeros((1, CACHE), np.int32)
+        tokens_1T[0, : len(ids)] = ids
+        for length in range(len(ids), min(len(ids) + max_new, CACHE)):
+            tokens_1T[0, length] = best(tokens_1T, length)
+            if tokens_1T[0, length] in ends:
+                return tuple(tokens_1T[0, len(ids) : length + 1].tolist())
+        return tuple(tokens_1T[0, len(ids) : min(len(ids) + max_new, CACHE)].tolist())
+
+    return generate
+
+
+def request(id: str, ids, *, max_new: int = 40, stop=(), sampling: Sampling = GREEDY, hold: bool = False) -> Request:
+    return Request(id=id, ids=tuple(ids), max_new=max_new, stop=tuple(stop), sampling=sampling, hold=hold)
+
+
+def prompts(count: int) -> list[tuple[int, ...]]:
+    """Random prompts of 1 to 90 tokens: shorter and longer than a lane."""
+    rng = np.random.default_rng(11)
+    return [tuple(rng.integers(2, ARCH.vocab_size, size=n).tolist()) for n in rng.integers(1, 90, size=count)]
+
+
+def run(engine: Engine, requests) -> dict[str, Completion]:
+    """Submit all, poll until idle."""
+    for r in requests:
+        engine.submit(r)
+    done = {}
+    while not engine.idle:
+        done |= {c.id: c for c in engine.poll()}
+    return done

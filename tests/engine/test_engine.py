@@ -1,0 +1,185 @@
+"""The engine on a random decoder: batching, order, holding and restarts change no answer."""
+
+import dataclasses
+import random
+
+import pytest
+
+from dsmath.error import UserError
+from dsmath.text.generation import Sampling, Stop
+from tests.engine.conftest import CACHE, prompts, request, run
+
+SAMPLED = Sampling(temperature=0.8, top_p=0.9, top_k=50, seed=7)
+
+
+@pytest.fixture(scope="module")
+def greedy(argmax_loop):
+    """Twenty prompts and their greedy answers."""
+    return [(f"r{i}", ids, argmax_loop(ids, 40)) for i, ids in enumerate(prompts(20))]
+
+
+def test_answers_vary_and_some_end_early(greedy, ends):
+    answers = [answer for *_, answer in greedy]
+    assert len(set(answers)) == len(answers)
+    assert 2 < sum(answer[-1] in ends for answer in answers) < 18
+
+
+@pytest.mark.parametrize("slots", [1, 3, 16])
+def test_greedy_is_the_argmax_of_full_forward_passes_at_any_batch_size_and_order(engine, greedy, ends, slots):
+    requests = [request(id, ids) for id, ids, _ in greedy]
+    random.Random(slots).shuffle(requests)
+    done = run(engine(slots), requests)
+    for id, _, answer in greedy:
+        assert done[id].ids == answer
+        assert done[id].stop == (Stop.END if answer[-1] in ends else Stop.LENGTH)
+
+
+def test_one_token_per_dispatch_is_eight(engine, greedy):
+    done = run(engine(3, 1), [request(id, ids) for id, ids, _ in greedy[:6]])
+    assert {id: c.ids for id, c in done.items()} == {id: answer for id, _, answer in greedy[:6]}
+
+
+def test_samples_depend_on_request_and_seed_alone(engine, greedy):
+    requests = [request(id, ids, sampling=SAMPLED) for id, ids, _ in greedy[:8]]
+    alone, together = run(engine(1), requests), run(engine(16), reversed(requests))
+    assert alone == together
+    other = dataclasses.replace(SAMPLED, seed=8)
+    again = run(engine(16), [dataclasses.replace(r, sampling=other) for r in requests])
+    assert all(again[r.id].ids != alone[r.id].ids for r in requests)
+    twins = run(engine(16), [dataclasses.replace(requests[0], id=id) for id in ("x", "y")])
+    assert twins["x"].ids != twins["y"].ids
+
+
+def test_rows_of_one_batch_are_drawn_each_by_its_own_sampling(engine, greedy):
+    mixed = [request(id, ids, sampling=s) for (id, ids, _), s in zip(greedy, [SAMPLED, request("", ()).sampling] * 3)]
+    done, alone = run(engine(16), mixed), run(engine(1), mixed)
+    assert done == alone
+    assert done["r1"].ids == greedy[1][2]
+
+
+def test_a_sequence_sampled_in_two_parts_is_the_one_sampled_in_one(engine, greedy):
+    id, ids, _ = greedy[3]
+    whole = run(engine(3), [request(id, ids, max_new=30, sampling=SAMPLED)])[id].ids
+    first = run(engine(3), [request(id, ids, max_new=11, sampling=SAMPLED, hold=True)])[id].ids
+    rest = run(engine(3), [request(id, ids + first, max_new=19, sampling=SAMPLED)])[id].ids
+    assert first + rest == whole
+
+
+def test_going_on_from_a_held_sequence_equals_a_fresh_prefill(engine, greedy, argmax_loop):
+    e = engine(3)
+    appended = prompts(20)[::-1]
+    first = run(e, [request(id, ids, max_new=9, hold=True) for id, ids, _ in greedy[:3]])
+    longer = [ids + first[id].ids + more for (id, ids, _), more in zip(greedy[:3], appended)]
+    done = run(e, [request(f"r{i}", ids, max_new=12) for i, ids in enumerate(longer)])
+    for i, ids in enumerate(longer):
+        assert done[f"r{i}"].ids == argmax_loop(ids, 12)
+
+
+def test_going_on_computes_only_what_is_new(engine, greedy):
+    e = engine(3)
+    id, ids, _ = greedy[0]
+    first = run(e, [request(id, ids, max_new=9, hold=True)])[id].ids
+    e.submit(request(id, ids + first + (5, 6), max_new=1))
+    e.poll()
+    (seat,) = e._slots.running.values()
+    assert seat.shared == len(ids) + len(first) - 1  # the last token generated was never put in
+    run(e, [])
+
+
+def test_going_on_after_a_change_of_the_past_rolls_the_cache_back(engine, greedy, argmax_loop):
+    e = engine(3)
+    _, ids, _ = greedy[2]
+    for past in (ids, ids[: len(ids) // 2] + (9, 8, 7), (4, 4)):
+        done = run(e, [request("same", past, max_new=20, hold=True)])
+        assert done["same"].ids == argmax_loop(past, 20)
+    e.release("same")
+
+
+def test_others_decode_while_a_sequence_is_held(engine, greedy):
+    e = engine(3)
+    run(e, [request("held", greedy[0][1], max_new=9, hold=True)])
+    done = run(e, [request(id, ids) for id, ids, _ in greedy[1:8]])
+    assert {id: c.ids for id, c in done.items()} == {id: answer for id, _, answer in greedy[1:8]}
+    rest = run(e, [request("held", greedy[0][1] + greedy[0][2][:9], max_new=31)])["held"]
+    assert greedy[0][2][:9] + rest.ids == greedy[0][2]
+
+
+def test_releasing_a_held_sequence_makes_room(engine, greedy):
+    e = engine(1)
+    run(e, [request("held", greedy[0][1], max_new=5, hold=True)])
+    id, ids, answer = greedy[1]
+    e.submit(request(id, ids))
+    assert not e.poll() and not e.poll() and not e.idle
+    e.release("held")
+    assert run(e, [])[id].ids == answer
+
+
+def test_released_while_generating_frees_its_slot_when_it_ends(engine, greedy):
+    e = engine(1)
+    e.submit(request("held", greedy[0][1], max_new=5, hold=True))
+    e.poll()
+    e.release("held")
+    assert set(run(e, [request("next", greedy[1][1], max_new=2)])) == {"held", "next"}
+
+
+def test_the_end_of_an_occupant_does_not_reach_the_next(engine, greedy, ends):
+    e = engine(1)
+    ended = [g for g in greedy if g[2][-1] in ends]
+    assert ended
+    for id, ids, answer in [*ended[:2], *greedy[:3]] * 2:
+        assert run(e, [request(id, ids)])[id].ids == answer
+
+
+def test_a_prompt_that_closes_with_an_end_token_is_answered(engine, ends, argmax_loop):
+    ids = (5, 6, ends[0])
+    assert run(engine(1), [request("r", ids)])["r"].ids == argmax_loop(ids, 40)
+
+
+@pytest.mark.parametrize("max_new", [1, 2, 8, 9, 10])
+def test_max_new_is_exact(engine, greedy, max_new):
+    id, ids, answer = greedy[0]
+    done = run(engine(3), [request(id, ids, max_new=max_new)])[id]
+    assert (done.ids, done.stop) == (answer[:max_new], Stop.LENGTH)
+
+
+def test_a_full_cache_ends_a_generation(engine, argmax_loop):
+    for free in (1, 2, 13):
+        ids = (prompts(20) * 2)[0] * 300
+        ids = ids[: CACHE - free]
+        done = run(engine(3), [request("r", ids, max_new=400), request("beside", ids[:7], max_new=20)])
+        assert done["r"].ids == argmax_loop(ids, 400)
+        assert len(done["r"].ids) == free or done["r"].stop is Stop.END
+        assert done["beside"].ids == argmax_loop(ids[:7], 20)
+
+
+def test_a_prompt_without_room_for_an_answer_is_refused_and_nothing_else_is_lost(engine, greedy):
+    e = engine(3)
+    id, ids, answer = greedy[0]
+    e.submit(request(id, ids))
+    e.poll()
+    with pytest.raises(UserError, match=rf"{CACHE} tokens.*holds {CACHE} .*config.eval.cache_length to {CACHE + 1}"):
+        e.submit(request("long", (3,) * CACHE))
+    assert {id: c.ids for id, c in run(e, []).items()} == {id: answer}
+
+
+def test_the_cache_grows_and_shrinks_around_what_is_held(engine, greedy, argmax_loop):
+    e = engine(3)
+    id, ids, answer = greedy[4]
+    run(e, [request(id, ids, max_new=9, hold=True)])
+    long = (prompts(1)[0] * 300)[:290]
+    assert run(e, [request("long", long, max_new=20)])["long"].ids == argmax_loop(long, 20)
+    run(e, [request("short", ids[:4], max_new=3)])
+    assert e._cache[0][0].shape[2] < CACHE
+    assert run(e, [request(id, ids + answer[:9], max_new=31)])[id].ids == answer[9:]
+
+
+def test_an_id_that_is_still_generating_is_refused(engine, greedy):
+    e = engine(3)
+    e.submit(request("twice", greedy[0][1], max_new=2))
+    with pytest.raises(ValueError, match="'twice' is still generating"):
+        e.submit(request("twice", greedy[0][1]))
+    run(e, [])
+
+
+def test_polling_without_work_does_nothing(engine):
+    assert engine(3).idle and engine(3).poll() == []
