@@ -43,7 +43,8 @@ def raw_answers(text: str) -> list[str]:
 def boxed(text: str) -> list[str]:
     r"""The contents of every brace-balanced `boxed{...}`.
 
-    Quirk: where a percent sign follows the closing brace, the brace stays in the answer.
+    Quirk: where a percent sign follows the closing brace, the brace stays in the answer. (A number with it is right all
+    the same: the LaTeX parser stops at the brace.)
     """
     found = []
     for piece in text.split("boxed{")[1:]:

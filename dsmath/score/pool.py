@@ -76,12 +76,16 @@ class _Worker:
     """One process and its pipes."""
 
     def __init__(self, arguments: list[str]):
-        root = str(Path(dsmath.__file__).parent.parent)
+        path = [str(Path(dsmath.__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "dsmath.score.worker", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": root, "PYTHONHASHSEED": "0"},  # a fixed seed: SymPy's results depend on it
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(path),
+                "PYTHONHASHSEED": "0",
+            },  # SymPy's order depends on it
             start_new_session=True,
             bufsize=0,
         )

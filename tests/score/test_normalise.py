@@ -35,7 +35,7 @@ from dsmath.score.normalise import normalise
         ("5{cm}^2", "5"),
         ("5{m}", "5"),
         ("5{mm}^3", "5"),
-        ("8p.m.", "8"),
+        ("8p.m.\\text{ sharp}", "8"),
         ("40 t", "40"),
         ("\\$12", "12"),
         ("$12$", "12"),
@@ -65,6 +65,10 @@ def test_quirk_a_product_with_cdot_becomes_one_number():
 
 def test_quirk_a_fraction_that_ends_too_early_leaves_all_fractions_alone():
     assert normalise("\\frac12+\\frac1") == "\\frac12+\\frac1"
+
+
+def test_quirk_a_final_period_goes_before_the_afternoon_is_recognised():
+    assert normalise("8p.m.") == "8p.m"
 
 
 def test_quirk_units_of_chinese_stay():
