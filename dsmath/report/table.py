@@ -23,18 +23,19 @@ from dsmath.score.statistics import McNemar, mcnemar
 
 MODES = {"cot": "CoT", "tool": "TIR"}
 
-_ACCURACIES = ("Suite", "Mode", "Step", "Accuracy, 95% interval", "n", "Protocol", "Grader", "Checkpoint")
-_PAIRED = ("Suite", "Step", "a", "b", "n", "only a", "only b", "McNemar p")
+_ACCURACIES = ("Suite", "Mode", "Step", "Accuracy [95%]", "n", "Protocol", "Grader", "Checkpoint")
+_PAIRED = ("Suite", "a", "b", "n", "only a", "only b", "McNemar p")
 
 
 @dataclasses.dataclass(frozen=True)
 class Paired:
-    """Two runs on the problems that both have finished."""
+    """Two runs, a and b, on the problems that both have finished."""
 
     suite: str
-    step: str  # "500", or "0, 500" where the steps differ
-    a: str
-    b: str
+    mode_a: str
+    step_a: int | str
+    mode_b: str
+    step_b: int | str
     n: int
     test: McNemar
 
@@ -109,14 +110,20 @@ def comparison_cells(comparison: Paired) -> tuple[str, ...]:
     """One row of the table of paired comparisons."""
     test = comparison.test
     p = f"{test.p:.3f}" if test.p >= 0.001 else f"{test.p:.1e}"
-    title = suites.find(comparison.suite).title
-    counts = (str(comparison.n), str(test.only_a), str(test.only_b))
-    return (title, comparison.step, comparison.a, comparison.b, *counts, p)
+    return (
+        suites.find(comparison.suite).title,
+        f"{MODES[comparison.mode_a]} at {comparison.step_a}",
+        f"{MODES[comparison.mode_b]} at {comparison.step_b}",
+        str(comparison.n),
+        str(test.only_a),
+        str(test.only_b),
+        p,
+    )
 
 
 def markdown(cells: list[tuple[str, ...]], paired_cells: list[tuple[str, ...]]) -> str:
     """Both tables as a page."""
-    text = "# Results\n\nAccuracy in percent, with Wilson's 95% interval; n is the number of graded responses.\n\n"
+    text = "# Results\n\nAccuracy in percent, with Wilson's 95% interval in brackets; n is the number of graded responses.\n\n"
     text += _markdown_table(_ACCURACIES, cells)
     if paired_cells:
         text += (
@@ -129,7 +136,7 @@ def markdown(cells: list[tuple[str, ...]], paired_cells: list[tuple[str, ...]]) 
 def _tir_against_cot(summaries: list[dict[str, Any]]) -> Iterator[Paired]:
     for a, b in itertools.combinations(summaries, 2):
         if _comparable(a, b) and a["step"] == b["step"] and (a["mode"], b["mode"]) == ("cot", "tool"):
-            yield _compare(b, a, str(a["step"]), MODES["tool"], MODES["cot"])
+            yield _compare(b, a)
 
 
 def _steps_against_first(summaries: list[dict[str, Any]]) -> Iterator[Paired]:
@@ -137,20 +144,18 @@ def _steps_against_first(summaries: list[dict[str, Any]]) -> Iterator[Paired]:
     for summary in summaries:  # sorted by step within a mode
         start = first.setdefault((summary["suite"], summary["mode"]), summary)
         if start is not summary and _comparable(start, summary):
-            mode = MODES[summary["mode"]]
-            steps = (start["step"], summary["step"])
-            yield _compare(summary, start, f"{steps[1]}, {steps[0]}", f"{mode} at {steps[1]}", f"{mode} at {steps[0]}")
+            yield _compare(summary, start)
 
 
 def _comparable(a: dict[str, Any], b: dict[str, Any]) -> bool:
     return all(a[key] == b[key] for key in ("suite", "protocol", "grader"))
 
 
-def _compare(a: dict[str, Any], b: dict[str, Any], step: str, name_a: str, name_b: str) -> Paired:
+def _compare(a: dict[str, Any], b: dict[str, Any]) -> Paired:
     correct_a, correct_b = _correct(a["folder"]), _correct(b["folder"])
     common = sorted(correct_a.keys() & correct_b.keys())
     test = mcnemar([correct_a[key] for key in common], [correct_b[key] for key in common])
-    return Paired(a["suite"], step, name_a, name_b, len(common), test)
+    return Paired(a["suite"], a["mode"], a["step"], b["mode"], b["step"], len(common), test)
 
 
 def _correct(folder: Path) -> dict[tuple[str, int], bool]:
@@ -163,7 +168,7 @@ def _step_key(step: int | str) -> tuple[int, int, str]:
 
 
 def _terminal(title: str, header: tuple[str, ...], cells: list[tuple[str, ...]]) -> Table:
-    table = Table(*header, title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(*header, title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for row in cells:
         table.add_row(*map(Text, row))  # Text: brackets are not markup
     return table

@@ -1,0 +1,98 @@
+"""The tables of a workdir."""
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from dsmath.error import UserError
+from dsmath.report import table
+
+
+def evaluated(workdir, step, suite, mode, correct, *, first=0, **changes):
+    """Write the scores and the summary of an evaluation whose i-th problem is right iff correct[i]."""
+    folder = workdir / "evals" / str(step) / f"{suite}-{mode}"
+    folder.mkdir(parents=True)
+    lines = [json.dumps({"id": f"p{first + i}", "sample": 0, "correct": c}) for i, c in enumerate(correct)]
+    (folder / "scores.jsonl").write_text("\n".join(lines) + "\n")
+    summary = {
+        **{"step": step, "suite": suite, "mode": mode, "checkpoint": f"ckpt/{step}"},
+        **{"protocol": "reference", "grader": "reference", "n": len(correct), "correct": sum(correct)},
+        **{"accuracy": 100 * sum(correct) / len(correct), "interval": [12.34, 56.78]},
+    }
+    (folder / "summary.json").write_text(json.dumps(summary | changes))
+
+
+def printed(workdir, width=80):
+    console = Console(file=io.StringIO(), width=width)
+    result = table.report(workdir, console)
+    return console.file.getvalue(), result
+
+
+def test_empty_workdir_names_the_way_out(tmp_path):
+    with pytest.raises(UserError, match="`dsmath evaluate"):
+        table.rows(tmp_path)
+
+
+def test_torn_summary_names_its_file(tmp_path):
+    evaluated(tmp_path, 0, "gsm8k", "cot", [True])
+    path = next(tmp_path.glob("evals/*/*/summary.json"))
+    path.write_text("{")
+    with pytest.raises(UserError, match=r"summary\.json.*dsmath score"):
+        table.rows(tmp_path)
+
+
+def test_rows_stand_by_suite_mode_and_numeric_step(tmp_path):
+    for step, suite, mode in (
+        (500, "gsm8k", "tool"),
+        (60, "gsm8k", "tool"),
+        (60, "gsm8k", "cot"),
+        (60, "embedded", "cot"),
+    ):
+        evaluated(tmp_path, step, suite, mode, [True])
+    order = [(row["suite"], row["mode"], row["step"]) for row in table.rows(tmp_path)]
+    assert order == [("embedded", "cot", 60), ("gsm8k", "cot", 60), ("gsm8k", "tool", 60), ("gsm8k", "tool", 500)]
+
+
+def test_tir_is_tested_against_cot_on_common_problems_only(tmp_path):
+    evaluated(tmp_path, 500, "embedded", "cot", [True, False, False, False])
+    evaluated(tmp_path, 500, "embedded", "tool", [True, True, False, True], first=1)
+    (comparison,) = table.paired(table.rows(tmp_path))
+    assert (comparison.mode_a, comparison.mode_b, comparison.n) == ("tool", "cot", 3)
+    assert (comparison.test.only_a, comparison.test.only_b, comparison.test.p) == (2, 0, 0.5)
+
+
+def test_later_steps_are_tested_against_the_first_one_per_mode(tmp_path):
+    for step, correct in ((0, [False] * 8), (500, [True] * 8)):
+        evaluated(tmp_path, step, "embedded", "cot", correct)
+    (comparison,) = table.paired(table.rows(tmp_path))
+    assert (comparison.mode_a, comparison.step_a, comparison.mode_b, comparison.step_b) == ("cot", 500, "cot", 0)
+    assert (comparison.test.only_a, comparison.test.p) == (8, 2 / 256)
+
+
+def test_runs_under_different_graders_or_protocols_are_not_compared(tmp_path):
+    evaluated(tmp_path, 0, "embedded", "cot", [True])
+    evaluated(tmp_path, 0, "embedded", "tool", [True], grader="strict")
+    evaluated(tmp_path, 500, "embedded", "cot", [True], protocol="tora")
+    assert table.paired(table.rows(tmp_path)) == []
+
+
+def test_terminal_and_page_tell_the_same_numbers(tmp_path):
+    evaluated(tmp_path, 500, "gsm8k", "cot", [False] * 10)
+    evaluated(tmp_path, 500, "gsm8k", "tool", [True] * 10)
+    text, result = printed(tmp_path)
+    page = (tmp_path / "report" / "results.md").read_text()
+    for part in ("GSM8K", "TIR", "100.0 [12.3, 56.8]", "10 of 1319", "reference", "TIR at 500", "0.002"):
+        assert part in text
+        assert part in page
+    assert "| ckpt/500 |" in page
+    assert result["paired"][0]["test"] == {"only_a": 10, "only_b": 0, "p": 2 / 1024}
+    assert json.loads(json.dumps(result)) == result
+
+
+def test_unwritable_workdir_is_a_user_error(tmp_path):
+    evaluated(tmp_path, 0, "gsm8k", "cot", [True])
+    (tmp_path / "report").write_text("a file where the folder should be")
+    with pytest.raises(UserError, match="cannot write"):
+        printed(tmp_path)
