@@ -1,0 +1,217 @@
+"""The decoder equals Hugging Face's, packed equals separate, cached equals full, every number lives."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from dsmath.config import Arch
+from dsmath.model import decoder, gguf, hf, smollm2
+
+# The proportions of DeepSeekMath 7B: as many key/value heads as heads, untied, theta 1e4, eps 1e-6.
+SMALL = Arch(
+    vocab_size=320,
+    hidden_size=64,
+    intermediate_size=172,
+    num_layers=3,
+    num_heads=4,
+    num_kv_heads=4,
+    head_dim=16,
+    rope_theta=10_000.0,
+    norm_eps=1e-6,
+    tie_embeddings=False,
+    max_positions=128,
+)
+GROUPED = dataclasses.replace(SMALL, num_kv_heads=2, tie_embeddings=True, rope_theta=100_000.0)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def random_params(arch: Arch):
+    """Parameters far from the initialisation's symmetry: norms away from 1, weights large enough to matter."""
+    keys = iter(jax.random.split(jax.random.key(1), 20))
+    return jax.tree.map(
+        lambda x: x + 0.1 * jax.random.normal(next(keys), x.shape), decoder.init(arch, jax.random.key(0))
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("arch", "remat"))
+def forward(params, tokens, positions, segments, *, arch, remat=False):
+    hidden = decoder.hidden(params, tokens, positions, segments, arch=arch, remat=remat)
+    return decoder.logits(params, hidden)
+
+
+def alone(params, arch, tokens):
+    """Logits [T, V] of one sequence."""
+    tokens = np.asarray(tokens)[None]
+    positions = np.arange(tokens.shape[1])[None]
+    return np.asarray(forward(params, tokens, positions, np.ones_like(tokens), arch=arch))[0]
+
+
+def peer(folder) -> transformers.LlamaForCausalLM:
+    return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+def rows(arch, lengths, seed=0):
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, arch.vocab_size, n) for n in lengths]
+
+
+def packed(sequences, length):
+    """One row [1, length] of tokens, positions and segments."""
+    tokens, positions, segments = (np.zeros((1, length), np.int32) for _ in range(3))
+    start = 0
+    for i, sequence in enumerate(sequences, 1):
+        part = np.s_[0, start : start + len(sequence)]
+        tokens[part], positions[part], segments[part] = sequence, np.arange(len(sequence)), i
+        start += len(sequence)
+    return tokens, positions, segments
+
+
+def padded(sequences):
+    """A batch [B, longest], padded at the end, with segments 1 and 0."""
+    longest = max(map(len, sequences))
+    tokens = np.stack([np.pad(s, (0, longest - len(s))) for s in sequences])
+    segments = np.stack([np.arange(longest) < len(s) for s in sequences]).astype(np.int32)
+    return tokens, np.broadcast_to(np.arange(longest), tokens.shape), segments
+
+
+@pytest.fixture(scope="module", params=[SMALL, GROUPED], ids=["7b_shaped", "grouped_tied"])
+def small(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hf")
+    params = random_params(request.param)
+    hf.save(folder, params, request.param, bos=0, eos=1, dtype="float32")
+    return request.param, params, peer(folder)
+
+
+@pytest.fixture(scope="module")
+def smol():
+    return gguf.load(smollm2.fetch())
+
+
+def test_logits_equal_transformers(small):
+    arch, params, model = small
+    (tokens,) = rows(arch, [50])
+    with torch.no_grad():
+        expected = model(torch.tensor(tokens)[None]).logits[0].numpy()
+    np.testing.assert_allclose(alone(params, arch, tokens), expected, atol=1e-4, rtol=0)
+
+
+def test_padded_batches_equal_transformers(small):
+    arch, params, model = small
+    sequences = rows(arch, [31, 7, 18])
+    tokens, positions, segments = padded(sequences)
+    with torch.no_grad():
+        expected = model(torch.tensor(tokens), attention_mask=torch.tensor(segments)).logits.numpy()
+    ours = np.asarray(forward(params, tokens, positions, segments, arch=arch))
+    real = segments > 0
+    np.testing.assert_allclose(ours[real], expected[real], atol=1e-4, rtol=0)
+
+
+def test_packed_rows_equal_transformers_on_each_alone(small):
+    arch, params, model = small
+    sequences = rows(arch, [13, 1, 22])
+    ours = np.asarray(forward(params, *packed(sequences, 40), arch=arch))[0]
+    with torch.no_grad():
+        expected = [model(torch.tensor(s)[None]).logits[0].numpy() for s in sequences]
+    np.testing.assert_allclose(ours[: 13 + 1 + 22], np.concatenate(expected), atol=1e-4, rtol=0)
+
+
+def test_smollm2_equals_transformers_on_the_real_weights(smol):
+    """`transformers` reads the GGUF by itself: this checks our reading of it, too.
+
+    SmolLM2's residual stream reaches the thousands at the first token, so that f32 rounding alone moves its logits
+    (of up to 37) by 1e-4: there the tolerance is relative.
+    """
+    arch, params = smol
+    path = smollm2.fetch()
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        path.parent, gguf_file=path.name, dtype=torch.float32
+    ).eval()
+    sequences = rows(arch, [40, 24], seed=3)
+    tokens, positions, segments = (np.pad(x, ((0, 0), (0, 24))) for x in padded(sequences))  # as wide as the packed row
+    with torch.no_grad():
+        expected = model(torch.tensor(tokens), attention_mask=torch.tensor(segments)).logits.numpy()
+    real = segments > 0
+    ours = np.asarray(forward(params, tokens, positions, segments, arch=arch))
+    np.testing.assert_allclose(ours[real], expected[real], atol=1e-4, rtol=1e-5)
+    both = (np.pad(x, ((0, 1), (0, 0))) for x in packed(sequences, 64))  # and an empty row: the same shape
+    row = np.asarray(forward(params, *both, arch=arch))[0]
+    np.testing.assert_allclose(row, ours[real], atol=1e-4, rtol=1e-5)
+
+
+def test_cached_equals_full(small):
+    """Prefill, extension by several tokens and decoding by one, with another length in every slot."""
+    arch, params, _ = small
+    sequences = rows(arch, [20, 20, 20])
+    starts = np.array([5, 11, 8])
+    step = jax.jit(functools.partial(decoder.extend, arch=arch))
+    unstacked = decoder.unstack(params)
+    cache = decoder.empty_cache(arch, 3, 32, jnp.float32)
+    prompts = np.stack([np.pad(s[:n], (0, 11 - n)) for s, n in zip(sequences, starts, strict=True)])
+    _, cache = step(unstacked, prompts, np.zeros(3, int), cache)
+    got, lengths = [], starts
+    for width in (4, 1, 1):
+        tokens = np.stack([s[n : n + width] for s, n in zip(sequences, lengths, strict=True)])
+        hidden, cache = step(unstacked, tokens, lengths, cache)
+        got.append(np.asarray(decoder.logits(params, hidden)))
+        lengths = lengths + width
+    got = np.concatenate(got, axis=1)
+    for row, sequence, start in zip(got, sequences, starts, strict=True):
+        full = alone(params, arch, sequence)
+        np.testing.assert_allclose(row, full[start : start + 6], atol=2e-5, rtol=0)
+
+
+def test_what_falls_off_the_cache_touches_nothing_in_it(small):
+    arch, params, _ = small
+    (tokens,) = rows(arch, [8])
+    cache = decoder.empty_cache(arch, 1, 8, jnp.float32)
+    unstacked = decoder.unstack(params)
+    _, cache = decoder.extend(unstacked, tokens[None], np.array([0]), cache, arch=arch)
+    _, after = decoder.extend(unstacked, tokens[None, :4], np.array([8]), cache, arch=arch)
+    assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(cache), jax.tree.leaves(after), strict=True))
+
+
+def test_rematerialised_gradients_are_the_same():
+    arch, params = SMALL, random_params(SMALL)
+    tokens, positions, segments = packed(rows(arch, [13, 19]), 32)
+
+    def loss(params, remat):
+        return jnp.mean(forward(params, tokens, positions, segments, arch=arch, remat=remat) ** 2)
+
+    one, other = (jax.grad(loss)(params, remat) for remat in (False, True))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), one, other)
+
+
+def test_axes_name_every_axis_of_every_parameter():
+    for arch in (SMALL, GROUPED):
+        names = decoder.axes(arch)
+        shapes = jax.eval_shape(lambda arch=arch: decoder.init(arch, jax.random.key(0)))
+        jax.tree.map(lambda n, x: len(n) == x.ndim or pytest.fail(f"{n} for {x.shape}"), names, shapes,
+                     is_leaf=lambda n: isinstance(n, tuple))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("rope_theta", 5_000.0), ("norm_eps", 1e-2), ("num_kv_heads", 2), ("num_layers", 2), ("tie_embeddings", True)],
+)
+def test_every_number_of_the_architecture_moves_the_logits(field, value):
+    """Sizes move the parameters' shapes; these move the result even where shapes stay."""
+    nudged = dataclasses.replace(SMALL, **{field: value})
+    (tokens,) = rows(SMALL, [12])
+    params = random_params(SMALL) if field in ("rope_theta", "norm_eps") else random_params(nudged)
+    assert np.abs(alone(params, nudged, tokens) - alone(random_params(SMALL), SMALL, tokens)).max() > 1e-3
+
+
+@pytest.mark.parametrize("field", ["vocab_size", "hidden_size", "intermediate_size", "head_dim", "num_heads"])
+def test_every_size_of_the_architecture_moves_a_shape(field):
+    nudged = dataclasses.replace(SMALL, **{field: 2 * getattr(SMALL, field)})
+    shapes = [
+        jax.tree.map(lambda x: x.shape, jax.eval_shape(lambda a=a: decoder.init(a, jax.random.key(0))))
+        for a in (SMALL, nudged)
+    ]
+    assert shapes[0] != shapes[1]
