@@ -25,6 +25,7 @@ from dsmath.tool.sandbox import Exit, Ran, Sandbox
 
 log = logging.getLogger(__name__)
 
+PAUSE_S = 0.001  # after a poll without news, if programs run: held sequences may be all that the generator has room for
 TOO_LONG = "too_long"  # the stop of a trajectory whose prompt doesn't fit
 
 
@@ -125,10 +126,15 @@ class _Machine:
 
     def advance(self) -> None:
         """One dispatch of the generator, and what became of programs; waits for them only if there is nothing else."""
-        if not self.generator.idle:
-            for completion in self.generator.poll():
-                self._generated(self.decoding.pop(completion.id), completion)
-        timeout = None if self.generator.idle and not self.finished else 0
+        completions = [] if self.generator.idle else self.generator.poll()
+        for completion in completions:
+            self._generated(self.decoding.pop(completion.id), completion)
+        if completions or self.finished:
+            timeout = 0
+        elif self.generator.idle:
+            timeout = None
+        else:
+            timeout = PAUSE_S
         ended = concurrent.futures.wait(self.running, timeout, concurrent.futures.FIRST_COMPLETED).done
         for future in ended:
             trajectory, code = self.running.pop(future)

@@ -330,6 +330,27 @@ def test_a_waiting_program_holds_up_nobody(sandbox):
     assert time.process_time() - cpu < 0.5, "the rollout did not spin while it waited"
 
 
+def test_a_generator_full_of_held_sequences_is_not_polled_hot(sandbox):
+    class OneSlot(ScriptedGenerator):
+        polls = 0
+
+        def poll(self):
+            self.polls += 1
+            return [] if self.held else super().poll()
+
+    generator = OneSlot(
+        {
+            "slow": [Says("```python\nimport time\ntime.sleep(1)\n```\n", Stop.TEXT), Says("1", Stop.END)],
+            "other": [Says("2", Stop.END)],
+        }
+    )
+    cpu = time.process_time()
+    records = list(run([Problem("slow"), Problem("other")], generator, sandbox))
+    assert {record["id"] for record in records} == {"slow", "other"}
+    assert 10 < generator.polls < 2000
+    assert time.process_time() - cpu < 0.5
+
+
 def test_problems_are_taken_as_needed_and_all_are_answered(sandbox):
     taken = []
 
