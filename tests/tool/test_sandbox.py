@@ -330,7 +330,7 @@ def test_no_program_outlives_a_killed_parent_for_long(tmp_path, code):
         "limits = config.Sandbox(timeout_s=0.1, memory_mb=512, output_kb=64, workers=1)\n"
         f"Sandbox(limits).run({program!r})"
     )
-    with subprocess.Popen([sys.executable, "-c", script]) as parent:
+    with subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "TMPDIR": str(tmp_path)}) as parent:
         while not (where.exists() and where.read_text()):
             time.sleep(0.005)
         parent.kill()
