@@ -132,7 +132,7 @@ class Engine:
             fresh={s.lease for s in seated}, decoded=[s.lease for s in seats if s], first_B=first_B, out_TB=out_TB
         )
 
-    def _lanes(self, seated: list[Seat]) -> Iterator[tuple[step.Lanes, sampling.Draws]]:
+    def _lanes(self, seated: list[Seat]) -> Iterator[tuple[step.Lanes, sampling.Draws | None]]:
         """What the cache lacks of the seated requests, cut into lanes, and these into dispatches of few sizes."""
         cuts = [(seat, start) for seat in seated for start in range(seat.shared, len(seat.request.ids), LANE)]
         while cuts:

@@ -29,8 +29,10 @@ def request_hash(id: str) -> int:
     return zlib.crc32(id.encode())
 
 
-def draws(rows: Sequence[tuple[Sampling, str] | None]) -> Draws:
-    """The Draws of rows (sampling, request id). None is a row that nobody reads, drawn greedily."""
+def draws(rows: Sequence[tuple[Sampling, str] | None]) -> Draws | None:
+    """The Draws of rows (sampling, request id), None if all are greedy. A row that is None is one that nobody reads."""
+    if all(row is None or row[0].temperature == 0 for row in rows):
+        return None
     nobody = (Sampling(temperature=0.0, top_p=1.0, top_k=0, seed=0), "")
     samplings, ids = zip(*(row or nobody for row in rows), strict=True)
     return Draws(
@@ -42,17 +44,19 @@ def draws(rows: Sequence[tuple[Sampling, str] | None]) -> Draws:
     )
 
 
-def sample(logits_BV: jax.Array, draws: Draws, position_B: jax.Array) -> jax.Array:
-    """The next token of each row [B]. `position_B` is the index that it will have in its sequence."""
+def sample(logits_BV: jax.Array, draws: Draws | None, position_B: jax.Array) -> jax.Array:
+    """The next token of each row [B]; without draws, the likeliest.
 
-    def some(logits_BV):
-        kept_BV = jnp.where(keep(logits_BV, draws), logits_BV / _positive(draws.temperature_B)[:, None], -jnp.inf)
-        noisy_BV = kept_BV + jax.vmap(_noise, (0, 0, 0, None))(
-            draws.seed_B, draws.request_B, position_B, logits_BV.shape[1]
-        )
-        return argmax(jnp.where(draws.temperature_B[:, None] > 0, noisy_BV, logits_BV))
-
-    return jax.lax.cond(jnp.any(draws.temperature_B > 0), some, argmax, logits_BV)
+    `position_B` is the index that a token will have in its sequence.
+    """
+    if draws is None:
+        return argmax(logits_BV)
+    noise = jax.vmap(_noise, (0, 0, 0, None))
+    noise_BV = noise(draws.seed_B, draws.request_B, position_B, logits_BV.shape[1])
+    drawn_BV = jnp.where(
+        keep(logits_BV, draws), logits_BV / _positive(draws.temperature_B)[:, None] + noise_BV, -jnp.inf
+    )
+    return argmax(jnp.where(draws.temperature_B[:, None] > 0, drawn_BV, logits_BV))
 
 
 def keep(logits_BV: jax.Array, draws: Draws) -> jax.Array:

@@ -29,7 +29,7 @@ def extend(
     cache: decoder.Cache,
     token_by_slot: jax.Array,
     lanes: Lanes,
-    draws: sampling.Draws,
+    draws: sampling.Draws | None,
     *,
     arch: Arch,
 ) -> tuple[decoder.Cache, jax.Array]:
@@ -48,7 +48,7 @@ def decode(
     token_B: jax.Array,
     length_B: jax.Array,
     left_B: jax.Array,
-    draws: sampling.Draws,
+    draws: sampling.Draws | None,
     *,
     arch: Arch,
     steps: int,

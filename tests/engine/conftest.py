@@ -77,18 +77,19 @@ def argmax_loop(params, ends):
 
     @jax.jit
     def best(tokens_1T, length):
-        ones = jnp.ones_like(tokens_1T)
-        hidden = decoder.hidden(params, tokens_1T, jnp.arange(CACHE)[None], ones, arch=ARCH, remat=False)
+        ones, positions = jnp.ones_like(tokens_1T), jnp.arange(tokens_1T.shape[1])[None]
+        hidden = decoder.hidden(params, tokens_1T, positions, ones, arch=ARCH, remat=False)
         return jnp.argmax(decoder.logits(params, hidden[:, length - 1][:, None])[0, 0])
 
-    def generate(ids, max_new: int) -> tuple[int, ...]:
-        tokens_1T = np.zeros((1, CACHE), np.int32)
-        tokens_1T[0, : len(ids)] = ids
-        for length in range(len(ids), min(len(ids) + max_new, CACHE)):
-            tokens_1T[0, length] = best(tokens_1T, length)
-            if tokens_1T[0, length] in ends:
-                return tuple(tokens_1T[0, len(ids) : length + 1].tolist())
-        return tuple(tokens_1T[0, len(ids) : min(len(ids) + max_new, CACHE)].tolist())
+    @functools.lru_cache
+    def generate(ids: tuple[int, ...], max_new: int) -> tuple[int, ...]:
+        row = list(ids)
+        while len(row) < min(len(ids) + max_new, CACHE):
+            padded_T = row + [0] * (-len(row) % 160)
+            row.append(int(best(jnp.array([padded_T]), len(row))))
+            if row[-1] in ends:
+                break
+        return tuple(row[len(ids) :])
 
     return generate
 

@@ -7,7 +7,7 @@ import pytest
 
 from dsmath.error import UserError
 from dsmath.text.generation import Sampling, Stop
-from tests.engine.conftest import CACHE, prompts, request, run
+from tests.engine.conftest import CACHE, GREEDY, prompts, request, run
 
 SAMPLED = Sampling(temperature=0.8, top_p=0.9, top_k=50, seed=7)
 
@@ -51,7 +51,8 @@ def test_samples_depend_on_request_and_seed_alone(engine, greedy):
 
 
 def test_rows_of_one_batch_are_drawn_each_by_its_own_sampling(engine, greedy):
-    mixed = [request(id, ids, sampling=s) for (id, ids, _), s in zip(greedy, [SAMPLED, request("", ()).sampling] * 3)]
+    samplings = [SAMPLED, GREEDY] * 3
+    mixed = [request(id, ids, sampling=s) for (id, ids, _), s in zip(greedy[:6], samplings, strict=True)]
     done, alone = run(engine(16), mixed), run(engine(1), mixed)
     assert done == alone
     assert done["r1"].ids == greedy[1][2]
@@ -67,9 +68,9 @@ def test_a_sequence_sampled_in_two_parts_is_the_one_sampled_in_one(engine, greed
 
 def test_going_on_from_a_held_sequence_equals_a_fresh_prefill(engine, greedy, argmax_loop):
     e = engine(3)
-    appended = prompts(20)[::-1]
+    appended = prompts(20)[-3:]
     first = run(e, [request(id, ids, max_new=9, hold=True) for id, ids, _ in greedy[:3]])
-    longer = [ids + first[id].ids + more for (id, ids, _), more in zip(greedy[:3], appended)]
+    longer = [ids + first[id].ids + more for (id, ids, _), more in zip(greedy[:3], appended, strict=True)]
     done = run(e, [request(f"r{i}", ids, max_new=12) for i, ids in enumerate(longer)])
     for i, ids in enumerate(longer):
         assert done[f"r{i}"].ids == argmax_loop(ids, 12)
@@ -89,7 +90,7 @@ def test_going_on_computes_only_what_is_new(engine, greedy):
 def test_going_on_after_a_change_of_the_past_rolls_the_cache_back(engine, greedy, argmax_loop):
     e = engine(3)
     _, ids, _ = greedy[2]
-    for past in (ids, ids[: len(ids) // 2] + (9, 8, 7), (4, 4)):
+    for past in (ids, (*ids[: len(ids) // 2], 9, 8, 7), (4, 4)):
         done = run(e, [request("same", past, max_new=20, hold=True)])
         assert done["same"].ids == argmax_loop(past, 20)
     e.release("same")
@@ -109,7 +110,8 @@ def test_releasing_a_held_sequence_makes_room(engine, greedy):
     run(e, [request("held", greedy[0][1], max_new=5, hold=True)])
     id, ids, answer = greedy[1]
     e.submit(request(id, ids))
-    assert not e.poll() and not e.poll() and not e.idle
+    assert [e.poll(), e.poll()] == [[], []]
+    assert not e.idle
     e.release("held")
     assert run(e, [])[id].ids == answer
 
@@ -182,4 +184,5 @@ def test_an_id_that_is_still_generating_is_refused(engine, greedy):
 
 
 def test_polling_without_work_does_nothing(engine):
-    assert engine(3).idle and engine(3).poll() == []
+    assert engine(3).idle
+    assert engine(3).poll() == []
