@@ -74,7 +74,7 @@ def train_step(
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     metrics = Metrics(
         loss=total / denominator,
-        grad_norm=optax.global_norm(grads),
+        grad_norm=optax.tree.norm(grads),
         trained_tokens=count,
         tokens=jnp.sum(batch["segments"] > 0),
     )

@@ -1,0 +1,63 @@
+"""The chunked loss against the plain one."""
+
+import jax
+import jax.extend
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dsmath.model import decoder
+from dsmath.train import loss
+
+B, T, D, V = 2, 22, 8, 50
+
+
+@pytest.fixture
+def inputs(monkeypatch):
+    monkeypatch.setattr(loss, "CHUNK", 8)  # does not divide T
+    keys = jax.random.split(jax.random.key(0), 4)
+    head_VD = jax.random.normal(keys[0], (V, D))
+    hidden_BTD = jax.random.normal(keys[1], (B, T, D))
+    targets_BT = jax.random.randint(keys[2], (B, T), 0, V)
+    weights_BT = jax.random.bernoulli(keys[3], 0.6, (B, T)).astype(jnp.float32)
+    return head_VD, hidden_BTD, targets_BT, weights_BT
+
+
+def chunked(head_VD, hidden_BTD, targets_BT, weights_BT):
+    return loss.cross_entropy({"embed": head_VD}, hidden_BTD, targets_BT, weights_BT)
+
+
+def plain(head_VD, hidden_BTD, targets_BT, weights_BT):
+    log_p_BTV = jax.nn.log_softmax(decoder.logits({"embed": head_VD}, hidden_BTD))
+    log_p_BT = jnp.take_along_axis(log_p_BTV, targets_BT[..., None], axis=-1)[..., 0]
+    return -jnp.sum(weights_BT * log_p_BT), jnp.sum(weights_BT)
+
+
+def test_chunked_equals_plain_in_value_count_and_gradients(inputs):
+    (ours, count), grads = jax.value_and_grad(chunked, argnums=(0, 1), has_aux=True)(*inputs)
+    (theirs, trained), expected = jax.value_and_grad(plain, argnums=(0, 1), has_aux=True)(*inputs)
+    assert count == trained
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), grads, expected)
+
+
+def test_logits_of_the_whole_batch_never_exist(inputs):
+    def sizes(f):
+        jaxpr = jax.make_jaxpr(jax.grad(lambda *a: f(*a)[0], argnums=(0, 1)))(*inputs)
+        return {v.aval.size for e in _equations(jaxpr.jaxpr) for v in e.outvars}
+
+    assert max(sizes(chunked)) == B * 8 * V
+    assert max(sizes(plain)) == B * T * V
+
+
+def test_untrained_targets_leave_no_trace(inputs):
+    head, hidden, targets, weights = inputs
+    other = jnp.where(weights > 0, targets, (targets + 1) % V)
+    assert chunked(head, hidden, other, weights)[0] == chunked(head, hidden, targets, weights)[0]
+
+
+def _equations(jaxpr):
+    for equation in jaxpr.eqns:
+        yield equation
+        for inner in jax.extend.core.jaxprs_in_params(equation.params):
+            yield from _equations(inner)
