@@ -123,7 +123,7 @@ def comparison_cells(comparison: Paired) -> tuple[str, ...]:
 
 def markdown(cells: list[tuple[str, ...]], paired_cells: list[tuple[str, ...]]) -> str:
     """Both tables as a page."""
-    text = "# Results\n\nAccuracy in percent, with Wilson's 95% interval in brackets; n is the number of graded responses.\n\n"
+    text = "# Results\n\nAccuracy in percent, with Wilson's 95% interval; n is the number of graded responses.\n\n"
     text += _markdown_table(_ACCURACIES, cells)
     if paired_cells:
         text += (

@@ -7,8 +7,11 @@ SymPy's other parser, `parse_expr`, evaluates its input as Python. Model output 
 a number, an operator, a symbol, or a name of `_NAMES`.
 """
 
+import builtins
 import functools
 import io
+import itertools
+import keyword
 import math
 import re
 import token
@@ -20,7 +23,7 @@ from dsmath.error import UserError
 
 TOLERANCE = 1e-3  # absolute; reference protocol
 
-# The names of SymPy that an expression may use. Every other name in it has to be a plain symbol.
+# The names of SymPy that an expression may use. Every other name in it is a symbol.
 _CONSTANTS = ("pi", "E", "I", "oo")
 _FUNCTIONS = (
     "Abs",
@@ -41,7 +44,8 @@ _NAMES = frozenset((*_CONSTANTS, *_FUNCTIONS, *_TRIGONOMETRY))
 _OPERATORS = frozenset(
     ("+", "-", "*", "/", "//", "%", "**", "^", "!", "(", ")", "[", "]", ",", "<", ">", "<=", ">=", "==", "!=")
 )
-_SYMBOL = re.compile(r"[a-zA-Z](_?\d+)?", re.ASCII)
+_SYMBOL = re.compile(r"[^\W\d_][^\W_]*(_[^\W_]+)*")
+_NOT_SYMBOLS = frozenset((*dir(builtins), *keyword.kwlist))
 _LONGEST = 2_000  # characters of an expression
 
 # Pairs that tell a working parser from a broken one: LaTeX alone makes the first ones equal.
@@ -132,14 +136,18 @@ def _expression(text: str, *, power: str = "**") -> Any:
 def check_tokens(text: str) -> None:
     """Raise ValueError unless `text` consists of numbers, operators, symbols and the names of `_NAMES`.
 
-    No strings, no attributes, no keywords, no assignments: what passes can neither call nor import anything else.
+    No strings, no attributes, no keywords or builtins, no assignments, and of the symbols only single letters may be
+    called, as `f(x)` is: what passes can neither call nor import anything else.
     """
     if len(text) > _LONGEST:
         raise ValueError(f"{len(text)} characters; expected at most {_LONGEST}")
-    for piece in tokenize.generate_tokens(io.StringIO(text.strip()).readline):
+    pieces = list(tokenize.generate_tokens(io.StringIO(text.strip()).readline))
+    for piece, following in itertools.zip_longest(pieces, pieces[1:]):
         kind, string = piece.type, piece.string
         if kind == token.NAME:
-            allowed = string in _NAMES or _SYMBOL.fullmatch(string)
+            is_called = following is not None and following.string == "("
+            is_symbol = _SYMBOL.fullmatch(string) and string not in _NOT_SYMBOLS
+            allowed = string in _NAMES or (is_symbol and (len(string) == 1 or not is_called))
         elif kind in (token.OP, token.ERRORTOKEN):
             allowed = string in _OPERATORS
         else:

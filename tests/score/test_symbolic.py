@@ -27,6 +27,9 @@ from dsmath.score import symbolic
         "@x",
         "x # y",
         "parse_expr(x)",
+        "eval",
+        "__builtins__",
+        "x__y",
     ],
 )
 def test_python_is_no_expression(text):
@@ -34,7 +37,7 @@ def test_python_is_no_expression(text):
         symbolic.check_tokens(text)
 
 
-@pytest.mark.parametrize("text", ["2**3 + x_1", "sqrt(2)/2", "5!", "(a + b)*pi", "1.5e3", "[1, 2]"])
+@pytest.mark.parametrize("text", ["2**3 + x_1", "alpha**2", "f(x)", "sqrt(2)/2", "5!", "(a + b)*pi", "1.5e3", "[1, 2]"])
 def test_arithmetic_is_an_expression(text):
     symbolic.check_tokens(text)
 
