@@ -26,7 +26,7 @@ FREE = ("train.steps", "train.checkpoint_every", "train.keep_checkpoints", "eval
 
 
 class Checkpoints:
-    """The checkpoints of one run. Use as a context: leaving it waits for the last save to be on disk."""
+    """The checkpoints of one run; a context."""
 
     def __init__(self, workdir: Path, *, keep: int):
         self._folder = _folder(workdir)
@@ -56,11 +56,8 @@ class Checkpoints:
                 ),
             )
 
-    def restore(self, step: int, abstract: TrainState, rows: Rows, config: Config) -> TrainState:
-        """The state of a step, with the shardings of `abstract`; `rows` is set to go on behind it.
-
-        Raises UserError if the run was started with another config or number of processes.
-        """
+    def check(self, step: int, config: Config) -> None:
+        """Raise UserError if the run was started with another config or number of processes."""
         run = self._manager.restore(step, args=ocp.args.Composite(run=ocp.args.JsonRestore()))["run"]
         _check_same(run["config"], json.loads(configs.dump(config)), self._folder)
         if run["processes"] != jax.process_count():
@@ -68,19 +65,24 @@ class Checkpoints:
                 f"{self._folder} was written by {run['processes']} processes, now there are {jax.process_count()}; "
                 "the data is dealt out by process: use as many, or another --workdir"
             )
-        optimizer = {"step": abstract.step, "opt_state": abstract.opt_state}
+
+    def restore(self, step: int, abstract: TrainState, rows: Rows) -> TrainState:
+        """The state of a step, with the shardings of `abstract`; `rows` is set to go on behind it."""
         restored = self._manager.restore(
             step,
             args=ocp.args.Composite(
                 params=ocp.args.StandardRestore(abstract.params),
-                optimizer=ocp.args.StandardRestore(optimizer),
+                optimizer=ocp.args.StandardRestore({"step": abstract.step, "opt_state": abstract.opt_state}),
                 iterator=grain.checkpoint.CheckpointRestore(rows),
             ),
         )
         return TrainState(restored["optimizer"]["step"], restored["params"], restored["optimizer"]["opt_state"])
 
-    def close(self) -> None:
-        """Wait for the last save."""
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Wait for the last save to be on disk."""
         with _disk_errors(self._folder):
             self._manager.wait_until_finished()
             self._manager.close()

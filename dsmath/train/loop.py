@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -48,34 +49,31 @@ def fit(
     optimizer = optimizers.make(train, config.model)
     rows, tokenise = _rows(config, mesh, source, tokenizer, template)
     with contextlib.ExitStack() as stack:
-        checkpoints = Checkpoints(workdir, keep=train.keep_checkpoints)
-        stack.callback(checkpoints.close)
-        tokenizer.save(workdir / "tokenizer")
+        checkpoints = stack.enter_context(Checkpoints(workdir, keep=train.keep_checkpoints))
+        start = checkpoints.latest() or 0
+        if start:
+            checkpoints.check(start, config)
+        _save_tokenizer(tokenizer, workdir / "tokenizer")
+        shape = (train.batch_rows, config.data.row_length)
+        rate = optimizers.schedule(train)
+        recorder = stack.enter_context(Recorder(workdir, start=start, arch=config.model, shape=shape, rate=rate))
+        if start >= train.steps:
+            log.info("%s has %d of %d steps: nothing to do", workdir, start, train.steps)
+            return recorder.last
         run_step = steps.compile_step(
             mesh,
             arch=config.model,
             optimizer=optimizer,
-            rows=train.batch_rows,
-            row_length=config.data.row_length,
+            shape=shape,
             microbatches=train.microbatches,
             remat=train.remat,
         )
         _log_memory(run_step)
-        start = checkpoints.latest()
-        if start is None:
-            start, state = 0, _first_state(config, mesh, optimizer, params)
-        else:
-            abstract = steps.abstract_state(config.model, optimizer, mesh)
-            state = checkpoints.restore(start, abstract, rows, config)
+        if start:
             log.info("going on from step %d of %s", start, workdir)
-        recorder = Recorder(
-            workdir,
-            start=start,
-            arch=config.model,
-            batch=(train.batch_rows, config.data.row_length),
-            rate=optimizers.schedule(train),
-        )
-        stack.callback(recorder.close)
+            state = checkpoints.restore(start, steps.abstract_state(config.model, optimizer, mesh), rows)
+        else:
+            state = _first_state(config, mesh, optimizer, params)
         stopped = stack.enter_context(_preemption(checkpoints))
         bar = stack.enter_context(_bar(progress))
         task = bar.add_task("train", total=train.steps, completed=start)
@@ -92,13 +90,13 @@ def fit(
             if stop:
                 log.warning("stopped by SIGTERM after step %d, saved; the same command goes on from there", step)
                 break
-        if tokenise.dropped:
-            log.warning(
-                "dropped %d of %d examples, longer than config.data.row_length = %d tokens",
-                len(tokenise.dropped),
-                len(source),
-                config.data.row_length,
-            )
+    if tokenise.dropped:
+        log.warning(
+            "dropped %d of %d examples, longer than config.data.row_length = %d tokens",
+            len(tokenise.dropped),
+            len(source),
+            config.data.row_length,
+        )
     return recorder.last
 
 
@@ -132,6 +130,16 @@ def _first_state(config: Config, mesh, optimizer, params: Callable[[], decoder.P
     abstract = steps.abstract_state(config.model, optimizer, mesh)
     out_shardings = jax.tree.map(lambda x: x.sharding, abstract)
     return jax.jit(lambda p: steps.new_state(p, optimizer), out_shardings=out_shardings, donate_argnums=0)(placed)
+
+
+def _save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    """Once, and whole or not at all: a run that goes on reads it from there."""
+    if jax.process_index() or folder.exists():
+        return
+    temporary = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    tokenizer.save(temporary)
+    temporary.rename(folder)
 
 
 def _log_memory(compiled: jax.stages.Compiled) -> None:

@@ -46,18 +46,17 @@ class Recorder:
     Opening it drops what an interrupted run had written after step `start`, from which it goes on.
     """
 
-    def __init__(self, workdir: Path, *, start: int, arch: Arch, batch: tuple[int, int], rate: optax.Schedule):
+    def __init__(self, workdir: Path, *, start: int, arch: Arch, shape: tuple[int, int], rate: optax.Schedule):
         path = Path(workdir) / "metrics.jsonl"
-        _drop_after(path, start)
+        self.last = _drop_after(path, start)  # the last record written
         self._journal = journal.Journal(path)
         self._board = tensorboardX.SummaryWriter(str(Path(workdir) / "tensorboard"), purge_step=start + 1)
-        self._slots = batch[0] * batch[1]
+        self._slots = shape[0] * shape[1]
         self._rate = rate
         peak = PEAK_FLOPS.get(jax.devices()[0].device_kind)
-        self._mfu_of = None if peak is None else flops_per_token(arch, batch[1]) / (peak * jax.device_count())
+        self._mfu_of = None if peak is None else flops_per_token(arch, shape[1]) / (peak * jax.device_count())
         self._pending: tuple[int, Metrics] | None = None
         self._clock = time.perf_counter()
-        self.last: dict[str, float] = {}
 
     def step(self, step: int, metrics: Metrics) -> None:
         """Take the metrics of a step that was dispatched, and write those of the one before."""
@@ -91,16 +90,21 @@ class Recorder:
                 self._board.add_scalar(name, value, step)
         self.last = record
 
-    def close(self) -> None:
-        """Write what is pending and close the files."""
-        self.flush()
+    def __enter__(self) -> "Recorder":
+        return self
+
+    def __exit__(self, error: type | None, *rest: object) -> None:
+        """Write what is pending, unless the step itself failed, and close the files."""
+        if error is None:
+            self.flush()
         self._journal.close()
         self._board.close()
 
 
-def _drop_after(path: Path, step: int) -> None:
+def _drop_after(path: Path, step: int) -> dict[str, float]:
+    """Cut the records after a step off a journal, whose last one is returned."""
     if not path.exists():
-        return
+        return {}
     kept = [record for record in journal.read(path) if record["step"] <= step]
     temporary = path.with_suffix(".jsonl.tmp")
     try:
@@ -108,3 +112,4 @@ def _drop_after(path: Path, step: int) -> None:
         os.replace(temporary, path)
     except OSError as e:
         raise UserError(f"cannot write {path}: {e.strerror}; choose another --workdir") from e
+    return kept[-1] if kept else {}

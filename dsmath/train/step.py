@@ -111,19 +111,18 @@ def compile_step(
     *,
     arch: Arch,
     optimizer: optax.GradientTransformation,
-    rows: int,
-    row_length: int,
+    shape: tuple[int, int],
     microbatches: int,
     remat: bool,
 ) -> jax.stages.Compiled:
-    """`train_step` compiled for a mesh and a batch shape: (state, batch) -> (state, metrics). The state is donated.
+    """`train_step` compiled for a mesh and a batch of `shape` (rows, length): (state, batch) -> (state, metrics).
 
-    Computes in bf16 over f32 parameters on accelerators, in f32 on CPU.
+    The state is donated. Computes in bf16 over f32 parameters on accelerators, in f32 on CPU.
     """
     parts = microbatches * mesh.shape["data"] * mesh.shape["fsdp"]
-    if rows % parts:
+    if shape[0] % parts:
         raise UserError(
-            f"config.train.batch_rows is {rows}; expected a multiple of {parts}, "
+            f"config.train.batch_rows is {shape[0]}; expected a multiple of {parts}, "
             "which is config.train.microbatches times the devices along data and fsdp"
         )
     platform = mesh.devices.flat[0].platform
@@ -131,7 +130,7 @@ def compile_step(
     sharding = batch_sharding(mesh)
     kinds = {"tokens": jnp.int32, "targets": jnp.int32, "weights": jnp.float32, "segments": jnp.int32}
     kinds["positions"] = jnp.int32
-    batch = {k: jax.ShapeDtypeStruct((rows, row_length), v, sharding=sharding) for k, v in kinds.items()}
+    batch = {k: jax.ShapeDtypeStruct(shape, v, sharding=sharding) for k, v in kinds.items()}
     step = functools.partial(
         train_step,
         arch=arch,

@@ -35,8 +35,14 @@ def run(params, batch, *, mesh: Mesh = CONFIG.mesh, microbatches: int = 1, remat
     """State and metrics after one compiled step, on the host."""
     mesh = make_mesh(mesh)
     optimizer = optimizers.make(CONFIG.train, ARCH)
-    shape = {"rows": len(batch["tokens"]), "row_length": ROW_LENGTH}
-    compiled = steps.compile_step(mesh, arch=ARCH, optimizer=optimizer, **shape, microbatches=microbatches, remat=remat)
+    compiled = steps.compile_step(
+        mesh,
+        arch=ARCH,
+        optimizer=optimizer,
+        shape=batch["tokens"].shape,
+        microbatches=microbatches,
+        remat=remat,
+    )
     abstract = steps.abstract_state(ARCH, optimizer, mesh)
     state = steps.new_state(place(jax.tree.map(np.array, params), decoder.axes(ARCH), mesh), optimizer)
     state = jax.device_put(state, jax.tree.map(lambda x: x.sharding, abstract))
@@ -114,8 +120,7 @@ def test_rows_that_do_not_divide_are_refused_with_both_numbers():
             make_mesh(Mesh(2, 2, 1)),
             arch=ARCH,
             optimizer=optimizer,
-            rows=6,
-            row_length=ROW_LENGTH,
+            shape=(6, ROW_LENGTH),
             microbatches=2,
             remat=False,
         )

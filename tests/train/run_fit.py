@@ -1,0 +1,33 @@
+"""Trains the small world in the folder given as argument; what the kill test starts and kills."""
+
+import dataclasses
+import functools
+import sys
+from pathlib import Path
+
+import jax
+
+from dsmath.config import Config
+from dsmath.model import decoder
+from dsmath.text import template
+from dsmath.train import loop
+from tests.train.conftest import CONFIG, make_examples, make_tokenizer
+
+LONG = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, steps=40, checkpoint_every=7))
+
+
+def fit(config: Config, workdir: Path) -> dict[str, float]:
+    """`loop.fit` on forty examples and random weights."""
+    return loop.fit(
+        config,
+        workdir,
+        params=functools.partial(decoder.init, config.model, jax.random.key(config.seed)),
+        source=make_examples(40),
+        tokenizer=make_tokenizer(),
+        template=template.TEMPLATES["reference"],
+        progress=False,
+    )
+
+
+if __name__ == "__main__":
+    fit(LONG, Path(sys.argv[1]))

@@ -1,0 +1,134 @@
+"""Whole runs: killed, stopped, gone on with, refused."""
+
+import dataclasses
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from dsmath import journal
+from dsmath.config import Config
+from dsmath.error import UserError
+from dsmath.sharding import make_mesh
+from dsmath.text import tokenizer
+from dsmath.train import checkpoints
+from tests.conftest import ROOT
+from tests.train.conftest import CONFIG, ROW_LENGTH, make_tokenizer
+from tests.train.run_fit import LONG, fit
+
+TIMES = ("seconds", "tokens_per_second", "trained_tokens_per_second")
+
+
+def wait_for_step(workdir: Path, step: int, process: subprocess.Popen | None = None) -> None:
+    """Until the metrics have that many lines, or the process has ended."""
+    path = workdir / "metrics.jsonl"
+    while not (path.exists() and path.read_bytes().count(b"\n") >= step):
+        if process is not None and process.poll() is not None:
+            break
+        time.sleep(0.001)
+
+
+def metrics(workdir: Path) -> list[dict]:
+    """The metrics but for timings."""
+    return [{k: v for k, v in r.items() if k not in TIMES} for r in journal.read(workdir / "metrics.jsonl")]
+
+
+def params(workdir: Path, step: int | None = None):
+    return checkpoints.restore_params(workdir, step, make_mesh(CONFIG.mesh), CONFIG.model)
+
+
+def change(config: Config, **train) -> Config:
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, **train))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """An uninterrupted run of LONG."""
+    workdir = tmp_path_factory.mktemp("finished")
+    fit(LONG, workdir)
+    return workdir
+
+
+def test_killed_at_a_random_step_and_gone_on_with_equals_uninterrupted_bit_for_bit(finished, tmp_path):
+    step = random.randint(1, 30)
+    process = subprocess.Popen([sys.executable, "-m", "tests.train.run_fit", str(tmp_path)], cwd=ROOT)
+    wait_for_step(tmp_path, step, process)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL, f"ended before step {step}"
+    fit(LONG, tmp_path)
+    assert metrics(tmp_path) == metrics(finished), f"killed after step {step}"
+    assert [r["step"] for r in metrics(tmp_path)] == list(range(1, 41))
+    jax.tree.map(np.testing.assert_array_equal, params(tmp_path), params(finished))
+
+
+def test_sigterm_saves_the_step_and_leaves_cleanly(tmp_path):
+    def terminate():
+        wait_for_step(tmp_path, 2)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    threading.Thread(target=terminate).start()
+    last = fit(change(LONG, steps=100_000), tmp_path)
+    assert signal.getsignal(signal.SIGTERM) == before
+    step = checkpoints.latest_step(tmp_path)
+    assert 2 <= step == last["step"] < 100_000
+    assert [r["step"] for r in metrics(tmp_path)] == list(range(1, step + 1))
+
+
+def test_a_finished_run_keeps_the_last_checkpoints_and_the_tokenizer(finished):
+    assert sorted(int(p.name) for p in (finished / "checkpoints").iterdir()) == [35, 40]
+    assert checkpoints.latest_step(finished) == 40
+    assert tokenizer.load(finished / "tokenizer").encode("Add 3") == make_tokenizer().encode("Add 3")
+    assert list((finished / "tensorboard").iterdir())
+
+
+def test_a_finished_run_learns_and_reports_what_it_did(finished):
+    records = list(journal.read(finished / "metrics.jsonl"))
+    first, last = records[0], records[-1]
+    assert last["loss"] < first["loss"] - 1
+    assert last["learning_rate"] == CONFIG.train.learning_rate
+    for r in records:
+        assert 0 < r["trained_tokens"] < r["packing_efficiency"] * CONFIG.train.batch_rows * ROW_LENGTH
+        assert r["tokens_per_second"] == pytest.approx(
+            r["packing_efficiency"] * CONFIG.train.batch_rows * ROW_LENGTH / r["seconds"]
+        )
+
+
+def test_steps_and_evaluation_may_change_on_resume_and_the_weights_are_not_asked_for_again(finished):
+    config = dataclasses.replace(change(LONG, checkpoint_every=100), eval=dataclasses.replace(LONG.eval, slots=9))
+    assert fit(config, finished)["step"] == 40  # nothing left to do
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (change(LONG, learning_rate=0.5), r"config.train.learning_rate is 0.5, but .* with 0.01;.*--workdir"),
+        (dataclasses.replace(LONG, seed=4), r"config.seed is 4, but .* with 3"),
+    ],
+)
+def test_another_config_on_resume_is_refused_by_name_and_both_values(finished, config, message):
+    with pytest.raises(UserError, match=message) as raised:
+        fit(config, finished)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_missing_checkpoint_is_named(tmp_path, finished):
+    with pytest.raises(UserError, match=r"no checkpoint in .*; train first"):
+        params(tmp_path)
+    with pytest.raises(UserError, match="no checkpoint of step 7 in"):
+        params(finished, 7)
+
+
+def test_an_unwritable_workdir_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"cannot write .*choose another --workdir") as raised:
+        fit(CONFIG, tmp_path / "file" / "run")
+    assert "\n" not in str(raised.value)
