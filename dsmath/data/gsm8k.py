@@ -39,7 +39,7 @@ ANNOTATION = re.compile(r"<<([^<>]*)>>")
 # What a sentence shows of one step: the expression, perhaps with units, then annotation and result; or an equation
 # that lacks its annotation.
 _NUMBER = r"(?:\d[\d,]*(?:\.\d+)?|\.\d+)"
-_OPERAND = rf"[$(]*{_NUMBER}%?(?:[ -]?[a-z]+(?:/[a-z]+)?){{0,3}}\)*"
+_OPERAND = rf"[$(]*{_NUMBER}%?(?:[ /-]?[a-z]+(?:[ /-][a-z]+){{0,3}})?\)*"
 _OPERATOR = r"\s*(?:[-+*/÷×]|\bx\b)\s*"
 SHOWN = re.compile(
     rf"(?<![\w.])(?:{_OPERAND}(?:{_OPERATOR}{_OPERAND})*\s*=\s*)?[$]?<<(?P<step>[^<>]*)>>[$]?-?{_NUMBER}?%?"
@@ -161,17 +161,18 @@ class _Steps:
         """Add the steps of a sentence: a comment, and an assignment for each annotation."""
         shown = [match for match in SHOWN.finditer(sentence) if match["step"] or _holds(match["bare"])]
         ends = [match.end() for match in shown]
-        comment, code = "", []
+        comment, code, own = "", [], set()
         for match, before, after in zip(shown, [0, *ends], [*(m.start() for m in shown[1:]), None], strict=False):
             lead, tail = sentence[before : match.start()], sentence[match.end() : after]
-            left, right = _sides(match["step"] or match["bare"])
+            left, right = _sides(match["step"] or _without_units(match["bare"]))
             expression = _python(left, self._operand)
             variable = self._name(lead, tail)
             self.results[variable] = right
             code.append(f"{variable} = {expression}")
             comment += lead
+            own.add(right)
         if code:
-            comment = self._without_results(comment + sentence[ends[-1] :])
+            comment = self._without_results(comment + sentence[ends[-1] :], own)
             self.lines += [f"# {comment}", *code] if comment else code
 
     def _operand(self, value: float) -> str:
@@ -193,34 +194,39 @@ class _Steps:
         taken = [name, *(f"{name}_{n}" for n in range(2, len(self.results) + 3))]
         return next(n for n in taken if n not in self.results)
 
-    def _without_results(self, comment: str) -> str:
-        """A comment in which variables stand for the results that the program has yet to compute."""
+    def _without_results(self, comment: str, own: set[float]) -> str:
+        """A comment without the results of its `own` steps, and with variables for those of earlier ones."""
 
         def variable(match: re.Match) -> str:
             value = _number(match[0])
+            if value in self._given:
+                return match[0]
             same = [v for v, result in self.results.items() if _close(result, value)]
-            return match[0] if value in self._given or not same else same[-1]
+            return "" if value in own else same[-1] if same else match[0]
 
-        comment = NUMBER.sub(variable, " ".join(comment.split()))
-        return re.sub(r"\s+([.,;:!?])", r"\1", DANGLING.sub("", comment))
+        comment = DANGLING.sub("", " ".join(NUMBER.sub(variable, comment).split()))
+        return re.sub(r"\s+([.,;:!?])", r"\1", comment)
 
 
 def _sides(equation: str) -> tuple[str, float]:
     """The expression and the result of an equation. Raises Unusable if it isn't one of numbers."""
     left, _, right = equation.partition("=")
     left = re.sub(r"\bx\b|(?<=\d)x(?=[\d(.])", "*", left.lower()).replace("×", "*").replace("÷", "/")
-    left = re.sub(r"[ -]?[a-z]+(?:/[a-z]+)?|[$]", "", left)  # units
-    right = right.rpartition("=")[2].replace("$", "").strip()
+    left, right = left.replace("$", ""), right.rpartition("=")[2].replace("$", "").strip()
     if right.endswith("%"):  # 8 / 50 * 100% = 16%
         left, right = left.replace("%", ""), right[:-1]
     _value(left)
     return left, _number(right)
 
 
+def _without_units(equation: str) -> str:
+    return re.sub(r"[ /-]?(?!x\b)[a-z]+", "", equation, flags=re.IGNORECASE)
+
+
 def _holds(equation: str) -> bool:
     """Whether an equation of the prose, units left out, is one of numbers and true."""
     try:
-        left, right = _sides(equation)
+        left, right = _sides(_without_units(equation))
         return math.isclose(_value(left), right, rel_tol=ROUNDED)
     except Unusable:
         return False

@@ -63,28 +63,28 @@ def prepare(config: Config, out: Path, data_dir: Path | None) -> dict[str, Any]:
     if (out / MANIFEST).exists():
         return _reuse(out, config)
     partial = out / PARTIAL
+    shutil.rmtree(partial, ignore_errors=True)
     try:
-        shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        sources = {name: _build(SOURCES[name](config, data_dir, partial), partial) for name in config.data.sources}
-        for name in sources:
-            shutil.rmtree(out / name, ignore_errors=True)
-            os.replace(partial / name, out / name)
-        shutil.rmtree(partial)
-        manifest = {
-            "settings": _settings(config),
-            "data": dataclasses.asdict(config.data),
-            "examples": sum(source["examples"] for source in sources.values()),
-            "sources": sources,
-            "sha256": _sha256(out, sources),
-        }
-        part = out / f"{MANIFEST}.part"
-        part.write_text(json.dumps(manifest, indent=1, sort_keys=True))
-        os.replace(part, out / MANIFEST)
     except OSError as e:
-        raise UserError(f"cannot write {out}: {e.strerror or e}; choose another --workdir") from e
+        raise UserError(f"cannot write {out}: {e.strerror}; choose another --workdir") from e
+    sources = {name: _build(SOURCES[name](config, data_dir, partial), partial) for name in config.data.sources}
+    for name in sources:
+        shutil.rmtree(out / name, ignore_errors=True)
+        os.replace(partial / name, out / name)
+    shutil.rmtree(partial)
+    manifest = {
+        "settings": _settings(config),
+        "data": dataclasses.asdict(config.data),
+        "examples": sum(source["examples"] for source in sources.values()),
+        "sources": sources,
+        "sha256": _sha256(out, sources),
+    }
+    part = out / f"{MANIFEST}.part"
+    part.write_text(json.dumps(manifest, indent=1, sort_keys=True))
+    os.replace(part, out / MANIFEST)
     log.info("wrote %d examples to %s", manifest["examples"], out)
-    return manifest
+    return _read_manifest(out)
 
 
 class Examples:
