@@ -41,9 +41,10 @@ _FUNCTIONS = (
 )
 _TRIGONOMETRY = ("sin", "cos", "tan", "cot", "sec", "csc", "asin", "acos", "atan", "sinh", "cosh", "tanh")
 _NAMES = frozenset((*_CONSTANTS, *_FUNCTIONS, *_TRIGONOMETRY))
-_OPERATORS = frozenset(
-    ("+", "-", "*", "/", "//", "%", "**", "^", "!", "(", ")", "[", "]", ",", "<", ">", "<=", ">=", "==", "!=")
-)
+_ARITHMETIC = ("+", "-", "*", "/", "//", "%", "**", "!", "(", ")", "[", "]", ",")
+_COMPARISON = ("<", ">", "<=", ">=", "==", "!=")
+_BITWISE = ("^", "&", "|", "~", "<<", ">>")  # SymPy's integers have them
+_OPERATORS = frozenset((*_ARITHMETIC, *_COMPARISON, *_BITWISE))
 _SYMBOL = re.compile(r"[^\W\d_][^\W_]*(_[^\W_]+)*")
 _NOT_SYMBOLS = frozenset((*dir(builtins), *keyword.kwlist))
 _LONGEST = 2_000  # characters of an expression
@@ -151,7 +152,7 @@ def check_tokens(text: str) -> None:
         elif kind in (token.OP, token.ERRORTOKEN):
             allowed = string in _OPERATORS
         else:
-            allowed = kind in (token.NUMBER, token.NEWLINE, token.ENDMARKER)
+            allowed = kind in (token.NUMBER, token.COMMENT, token.NEWLINE, token.ENDMARKER)  # quirk: 3#4 is 3
         if not allowed:
             raise ValueError(f"{string!r} in an expression; expected numbers, operators and symbols")
 
