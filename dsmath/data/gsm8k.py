@@ -38,12 +38,12 @@ PLAN = "Let's compute it step by step."
 ANNOTATION = re.compile(r"<<([^<>]*)>>")
 # What a sentence shows of one step: the expression, perhaps with units, then annotation and result; or an equation
 # that lacks its annotation.
-_NUMBER = r"(?:\d[\d,]*(?:\.\d+)?|\.\d+)"
-_OPERAND = rf"[$(]*{_NUMBER}%?(?:[ /-]?[a-z]+(?:[ /-][a-z]+){{0,3}})?\)*"
+_NUMBER = r"(?:\d[\d,]{0,20}(?:\.\d{1,20})?|\.\d{1,20})"  # bounds keep matching linear
+_OPERAND = rf"[$(]{{0,4}}{_NUMBER}%?(?:[ /-]?[a-z]{{1,30}}(?:[ /-][a-z]{{1,30}}){{0,3}})?\){{0,4}}"
 _OPERATOR = r"\s*(?:[-+*/÷×]|\bx\b)\s*"
 SHOWN = re.compile(
-    rf"(?<![\w.])(?:{_OPERAND}(?:{_OPERATOR}{_OPERAND})*\s*=\s*)?[$]?<<(?P<step>[^<>]*)>>[$]?-?{_NUMBER}?%?"
-    rf"|(?<![\w.])(?P<bare>{_OPERAND}(?:{_OPERATOR}{_OPERAND})+\s*=\s*[$]?{_NUMBER}%?)(?![\w%]|[.,]\d|\s*[-+*/÷×=<(])",
+    rf"(?<![\w.])(?:{_OPERAND}(?:{_OPERATOR}{_OPERAND}){{0,30}}\s*=\s*)?[$]?<<(?P<step>[^<>]*)>>[$]?-?{_NUMBER}?%?"
+    rf"|(?<![\w.])(?P<bare>{_OPERAND}(?:{_OPERATOR}{_OPERAND}){{1,30}}\s*=\s*[$]?{_NUMBER}%?)(?![\w%]|[.,]\d|\s*[-+*/÷×=<(])",
     re.IGNORECASE,
 )
 NUMBER = re.compile(rf"(?<![\w.]){_NUMBER}(?!\w|\.\d)")
