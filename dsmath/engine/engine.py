@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -47,7 +47,7 @@ class Engine:
         arch: Arch,
         tokenizer: Tokenizer,
         *,
-        end_tokens: tuple[int, ...],
+        end_tokens: Collection[int],
         slots: int,
         cache_length: int,
         decode_steps: int,
@@ -59,7 +59,7 @@ class Engine:
                 f"config.eval.cache_length is {cache_length}, but the model has {arch.max_positions} positions; "
                 f"set it to at most {arch.max_positions}"
             )
-        self._arch, self._tokenizer, self._ends = arch, tokenizer, tuple(end_tokens)
+        self._arch, self._tokenizer, self._ends = arch, tokenizer, tuple(sorted(end_tokens))
         self._decode_steps, self._mesh = decode_steps, mesh
         self._slots = Slots(slots, cache_length)
         self._split = 1 if mesh is None else mesh.shape["data"] * mesh.shape["fsdp"]  # lanes come in multiples of it
@@ -190,7 +190,9 @@ class Engine:
         slots, mesh = self._slots, self._mesh
         params = decoder.cast(params, dtype)
         cache = decoder.empty_cache(self._arch, slots.count, self._rung(1), dtype)
-        if mesh is not None:
+        if mesh is None:
+            params = jax.device_put(params)
+        else:
             params = sharding.place(params, decoder.unstacked_axes(self._arch), mesh)
             cache = sharding.place(cache, decoder.cache_axes(self._arch), mesh)
         self._params, self._cache, self._token_B = params, cache, jnp.zeros(slots.count, jnp.int32)
