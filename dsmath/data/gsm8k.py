@@ -1,11 +1,11 @@
 """GSM8K training rows as examples.
 
-A solution comes as sentences with calculator annotations, `48/2 = <<48/2=24>>24 clips in May`, and a last line
-`#### 72`. For chain of thought the annotations go. For tool use each annotation becomes one assignment under its
+A solution comes as sentences with calculator annotations, `The baker makes 14*36 = <<14*36=504>>504 rolls`, and a last
+line `#### 205`. For chain of thought the annotations go. For tool use each annotation becomes one assignment under its
 sentence as a comment:
 
-    # Natalia sold clips in May.
-    clips_in_may = 48 / 2
+    # The baker makes rolls
+    rolls = 14 * 36
 
 The variable is named after the words that follow the result, and stands in for the result where a later step uses it.
 Neither comments nor code may hold a result, because the model that learns from them writes them before the program
@@ -48,7 +48,7 @@ SHOWN = re.compile(
 )
 NUMBER = re.compile(rf"(?<![\w.]){_NUMBER}(?!\w|\.\d)")
 TOKEN = re.compile(r"[\d.,]+%?|[-+*/()]|\S")
-CLOSE = 1e-6  # relative; programs compute in floats, answers are exact
+CLOSE = 1e-6  # relative, near 0 absolute; programs compute in floats, answers are exact
 ROUNDED = 0.01  # relative; how far an equation without annotation may be off
 UNIVERSAL = {1, 2, 7, 10, 12, 24, 30, 52, 60, 100, 365, 1000}  # numbers that need not come from anywhere
 NAME_WORDS = 3  # at most, in a variable's name
@@ -114,7 +114,7 @@ def program(question: str, solution: str, gold: str) -> str:
         steps.read(sentence)
     if not steps.results:
         raise Unusable("no annotation")
-    answers = [variable for variable, result in steps.results.items() if _close(result, float(gold))]
+    answers = [variable for variable, result in steps.results.items() if _equal(result, gold)]
     if not answers:
         raise Unusable("the answer is not the result of a step")
     return "\n".join([*steps.lines, f"print({answers[-1]})"])
@@ -134,16 +134,16 @@ def _tool_examples(rows: Sequence[Row], limits: config.Sandbox, drops: collectio
             ran = future.result()
             if ran.exit is not Exit.OK:
                 drops[f"the program ended in {ran.exit}"] += 1
-            elif not _prints(ran.stdout, row.gold):
+            elif not _equal(ran.stdout, row.gold):
                 drops["the program prints another answer"] += 1
             else:
                 solution = with_program(PLAN, code, ran.stdout, CONCLUSION.format(row.gold))
                 yield Example(f"{row.id}-tool", SOURCE, "en", "tool", row.question, solution, row.gold)
 
 
-def _prints(stdout: str, gold: str) -> bool:
+def _equal(value: float | str, gold: str) -> bool:
     try:
-        return _close(float(stdout), float(gold))
+        return _close(float(value), float(gold))
     except ValueError:
         return False
 
@@ -213,7 +213,7 @@ def _sides(equation: str) -> tuple[str, float]:
     left, _, right = equation.partition("=")
     left = re.sub(r"\bx\b|(?<=\d)x(?=[\d(.])", "*", left.lower()).replace("×", "*").replace("÷", "/")
     left, right = left.replace("$", ""), right.rpartition("=")[2].replace("$", "").strip()
-    if right.endswith("%"):  # 8 / 50 * 100% = 16%
+    if right.endswith("%"):  # 3 / 4 * 100% = 75%
         left, right = left.replace("%", ""), right[:-1]
     _value(left)
     return left, _number(right)
@@ -285,4 +285,4 @@ def _literal(value: float) -> str:
 
 
 def _close(a: float, b: float) -> bool:
-    return math.isclose(a, b, rel_tol=CLOSE)
+    return math.isclose(a, b, rel_tol=CLOSE, abs_tol=CLOSE)

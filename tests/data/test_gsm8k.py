@@ -105,6 +105,11 @@ def test_a_solution_that_gives_no_program_says_why(solution, reason):
         gsm8k.program("?", solution, "5")
 
 
+def test_an_answer_that_is_no_number_gives_no_program():
+    with pytest.raises(gsm8k.Unusable, match="the answer is not the result of a step"):
+        gsm8k.program("?", "It is <<2+3=5>>5.\n#### five", "five")
+
+
 def test_examples_are_kept_if_the_program_prints_the_answer_and_drops_are_counted(tmp_path):
     path = tmp_path / "train.jsonl"
     right = {"question": "How much is 12 x 34 - 8?", "answer": "12*34=<<12*34=408>>408 in all.\n#### 408"}
