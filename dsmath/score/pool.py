@@ -94,7 +94,9 @@ class _Worker:
             return
         self.kill()
         if isinstance(started, Lost):
-            raise UserError(f"a grading process did not start ({started.value}); see the lines above, or run it alone")
+            raise UserError(
+                f"a grading process did not start ({started.value}); try again with fewer workers or more memory"
+            )
         raise UserError(started["error"])
 
     def ask(self, request: bytes, timeout_s: float) -> dict[str, Any] | Lost:

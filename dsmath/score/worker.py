@@ -21,8 +21,7 @@ def main(grader: str, memory_mb: str, timeout_s: str) -> None:
     """Grade until stdin ends."""
     replies = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)  # nothing that a library prints may come between the replies
-    limit = int(memory_mb) << 20
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    _limit(resource.RLIMIT_AS, int(memory_mb) << 20)
     try:
         graders.find(grader).check()
     except UserError as e:
@@ -41,8 +40,12 @@ def main(grader: str, memory_mb: str, timeout_s: str) -> None:
 def _limit_cpu(seconds: float) -> None:
     """End this process after so much more work, should nobody be left to kill it."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime + seconds), hard))
+    _limit(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime + seconds))
+
+
+def _limit(kind: int, value: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
 
 
 if __name__ == "__main__":
