@@ -94,11 +94,9 @@ def grade_all(
     """
     record = find(grader)
     with Pool([grader, str(memory_mb)], workers=workers or os.cpu_count() or 1, timeout_s=timeout_s) as pool:
-        pending = [
-            (item, quick := _quick(item, record), pool.submit(item) if quick is None else None) for item in items
-        ]
-        for item, quick, future in pending:
-            yield quick or _received(item, record, future.result())
+        pending = [(item, _quick(item, record) or pool.submit(item)) for item in items]
+        for item, result in pending:
+            yield result if isinstance(result, Verdict) else _received(item, record, result.result())
 
 
 class _NeedsSymPyError(Exception):
