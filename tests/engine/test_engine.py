@@ -186,3 +186,25 @@ def test_an_id_that_is_still_generating_is_refused(engine, greedy):
 def test_polling_without_work_does_nothing(engine):
     assert engine(3).idle
     assert engine(3).poll() == []
+
+
+@pytest.mark.parametrize("steps", [1, 8])
+def test_stop_texts_cut_the_text_wherever_they_stand(engine, greedy, tokenizer, steps):
+    id, ids, answer = max(greedy, key=lambda g: len(g[2]))
+    whole = tokenizer.decode(answer)
+    for start, end in [(0, 1), (5, 9), (10, 31), (len(whole) - 3, len(whole))]:
+        stop = whole[start:end]
+        done = run(engine(3, steps), [request(id, ids, stop=("absent", stop)), request("beside", ids)])
+        assert done[id].stop is Stop.TEXT
+        assert done[id].text == whole[: whole.index(stop)]
+        assert tokenizer.decode(done[id].ids) + done[id].tail == done[id].text
+        assert done["beside"].ids == answer
+
+
+def test_a_sequence_that_met_a_stop_text_goes_on_from_it(engine, greedy, tokenizer, argmax_loop):
+    e = engine(3)
+    id, ids, answer = greedy[0]
+    stop = tokenizer.decode(answer)[9:14]
+    first = run(e, [request(id, ids, stop=(stop,), hold=True)])[id]
+    longer = ids + first.ids + tokenizer.encode(first.tail + stop + " 42")
+    assert run(e, [request(id, longer, max_new=12)])[id].ids == argmax_loop(longer, 12)

@@ -1,0 +1,40 @@
+"""The engine on a mesh of virtual devices."""
+
+import jax
+import pytest
+
+from dsmath.config import Mesh
+from dsmath.engine.engine import Engine
+from dsmath.error import UserError
+from dsmath.model import decoder
+from dsmath.sharding import make_mesh
+from tests.engine.conftest import ARCH, CACHE, prompts, request, run
+
+
+def make(params, tokenizer, ends, *, mesh: Mesh, slots: int) -> Engine:
+    return Engine(
+        decoder.unstack(params),
+        ARCH,
+        tokenizer,
+        end_tokens=ends,
+        slots=slots,
+        cache_length=CACHE,
+        decode_steps=8,
+        mesh=make_mesh(mesh, jax.devices()),
+    )
+
+
+@pytest.mark.parametrize("mesh", [Mesh(data=2, fsdp=2, tensor=2)])
+def test_sharded_is_single(params, tokenizer, ends, argmax_loop, mesh):
+    e = make(params, tokenizer, ends, mesh=mesh, slots=4)
+    requests = [request(f"r{i}", ids, max_new=24) for i, ids in enumerate(prompts(6))]
+    done = run(e, requests)
+    for r in requests:
+        assert done[r.id].ids == argmax_loop(r.ids, 24)
+    keys = e._cache[0][0]
+    assert keys.sharding.shard_shape(keys.shape)[:2] == (1, 1)
+
+
+def test_slots_that_the_mesh_does_not_divide_are_refused(params, tokenizer, ends):
+    with pytest.raises(UserError, match="'batch' over 4 devices, but its size is 6"):
+        make(params, tokenizer, ends, mesh=Mesh(data=2, fsdp=2, tensor=2), slots=6)
