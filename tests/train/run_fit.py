@@ -21,7 +21,7 @@ def fit(config: Config, workdir: Path) -> dict[str, float]:
     return loop.fit(
         config,
         workdir,
-        params=functools.partial(decoder.init, config.model, jax.random.key(config.seed)),
+        params=lambda: jax.jit(functools.partial(decoder.init, config.model))(jax.random.key(config.seed)),
         source=make_examples(40),
         tokenizer=make_tokenizer(),
         template=template.TEMPLATES["reference"],
