@@ -45,7 +45,9 @@ def ends(tokenizer) -> tuple[int, ...]:
 @pytest.fixture(scope="session")
 def params(tokenizer) -> decoder.Params:
     """Weights large enough that no two contexts give alike logits; a head that prefers ASCII."""
-    params = jax.tree.map(lambda x: x * 12 if x.ndim > 1 else x, decoder.init(ARCH, jax.random.key(5)))
+    params = jax.tree.map(
+        lambda x: x * 12 if x.ndim > 1 else x, jax.jit(functools.partial(decoder.init, ARCH))(jax.random.key(5))
+    )
     params["layers"] |= {name: jnp.ones_like(params["layers"][name]) for name in ("attn_norm", "mlp_norm")}
     readable = [tokenizer.decode([i]).isprintable() and tokenizer.decode([i]).isascii() for i in range(ARCH.vocab_size)]
     params["head"] = jnp.where(jnp.array(readable)[:, None], params["head"], 0.0)
