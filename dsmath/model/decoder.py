@@ -84,7 +84,8 @@ def hidden(
 ) -> jax.Array:
     """Last hidden states [B, T, D] of packed rows. Segments (from 1; 0 is padding) don't see each other.
 
-    With `remat`, each layer keeps only its input for the backward pass.
+    For the backward pass each layer keeps its input and, without `remat`, what its weights made of it. The rest, which
+    is mostly attention weights and much larger, is computed again: about as fast as reading it back.
     """
     mask_BTS = attention.packed_mask(segments_BT)
 
@@ -95,7 +96,8 @@ def hidden(
         return _block(arch, weights)(x_BTD, positions_BT, attend)
 
     x_BTD = constrain(params["embed"][tokens_BT], ("batch", "length", None))
-    x_BTD, _ = jax.lax.scan(jax.checkpoint(layer) if remat else layer, x_BTD, params["layers"])
+    keep = None if remat else jax.checkpoint_policies.dots_with_no_batch_dims_saveable
+    x_BTD, _ = jax.lax.scan(jax.checkpoint(layer, prevent_cse=False, policy=keep), x_BTD, params["layers"])
     return layers.rms_norm(x_BTD, params["norm"], eps=arch.norm_eps)
 
 
