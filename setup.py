@@ -11,6 +11,7 @@ setup(
     python_requires=">=3.11",
     install_requires=[
         "absl-py",
+        "antlr4-python3-runtime==4.11.1",
         "array-record",
         "flax>=0.12",
         "gguf>=0.17",

@@ -46,7 +46,7 @@ def get_config() -> ConfigDict:
     c.train.steps = 600
     c.train.batch_rows = 8
     c.train.microbatches = 1
-    c.train.learning_rate = 1e-4
+    c.train.learning_rate = 3e-4
     c.train.warmup_steps = 10
     c.train.beta1 = 0.9
     c.train.beta2 = 0.95
