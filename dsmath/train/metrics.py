@@ -43,14 +43,19 @@ def flops_per_token(arch: Arch, row_length: int) -> float:
 class Recorder:
     """Writes the metrics of a step when the next one is under way, so that the host never waits for the device.
 
+    Several processes know the same metrics; the first one writes them.
+
     Opening it drops what an interrupted run had written after step `start`, from which it goes on.
     """
 
     def __init__(self, workdir: Path, *, start: int, arch: Arch, shape: tuple[int, int], rate: optax.Schedule):
-        path = Path(workdir) / "metrics.jsonl"
-        self.last = _drop_after(path, start)  # the last record written
-        self._journal = journal.Journal(path)
-        self._board = tensorboardX.SummaryWriter(str(Path(workdir) / "tensorboard"), purge_step=start + 1)
+        self.last: dict[str, float] = {}  # the last record
+        self._journal = self._board = None
+        if jax.process_index() == 0:
+            path = Path(workdir) / "metrics.jsonl"
+            self.last = _drop_after(path, start)
+            self._journal = journal.Journal(path)
+            self._board = tensorboardX.SummaryWriter(str(Path(workdir) / "tensorboard"), purge_step=start + 1)
         self._slots = shape[0] * shape[1]
         self._rate = rate
         peak = PEAK_FLOPS.get(jax.devices()[0].device_kind)
@@ -60,6 +65,8 @@ class Recorder:
 
     def step(self, step: int, metrics: Metrics) -> None:
         """Take the metrics of a step that was dispatched, and write those of the one before."""
+        if self._pending is None:  # the first, or the first after a checkpoint: what came before is no step
+            self._clock = time.perf_counter()
         self.flush()
         self._pending = (step, metrics)
 
@@ -84,11 +91,12 @@ class Recorder:
         }
         if self._mfu_of is not None:
             record["mfu"] = self._slots / seconds * self._mfu_of
-        self._journal.append(record)
-        for name, value in record.items():
-            if name != "step":
-                self._board.add_scalar(name, value, step)
         self.last = record
+        if self._journal is not None:
+            self._journal.append(record)
+            for name, value in record.items():
+                if name != "step":
+                    self._board.add_scalar(name, value, step)
 
     def __enter__(self) -> "Recorder":
         return self
@@ -97,8 +105,9 @@ class Recorder:
         """Write what is pending, unless the step itself failed, and close the files."""
         if error is None:
             self.flush()
-        self._journal.close()
-        self._board.close()
+        if self._journal is not None:
+            self._journal.close()
+            self._board.close()
 
 
 def _drop_after(path: Path, step: int) -> dict[str, float]:
