@@ -40,12 +40,12 @@ def get_config() -> ConfigDict:
     c.data.modes = ("cot", "tool")
     c.data.embedded_problems = 0
     c.data.row_length = 512
-    c.data.packing_bins = 8
+    c.data.packing_bins = 32
 
     c.train = ConfigDict()
-    c.train.steps = 600
+    c.train.steps = 150
     c.train.batch_rows = 8
-    c.train.microbatches = 1
+    c.train.microbatches = 4
     c.train.learning_rate = 3e-4
     c.train.warmup_steps = 10
     c.train.beta1 = 0.9
@@ -54,7 +54,7 @@ def get_config() -> ConfigDict:
     c.train.clip_norm = 1.0
     c.train.remat = False
     c.train.loss_on_tool_output = False
-    c.train.checkpoint_every = 50
+    c.train.checkpoint_every = 10
     c.train.keep_checkpoints = 2
 
     c.eval = ConfigDict()

@@ -17,7 +17,9 @@ def define(values: flags.FlagValues) -> None:
     """Declare the verb's flags."""
     experiment.define(values)
     flags.DEFINE_string("out", None, "folder to write", values)
-    flags.DEFINE_integer("step", None, "checkpoint to convert; 0 for the start weights, last if not given", values)
+    flags.DEFINE_integer(
+        "step", None, "checkpoint to convert; 0 for the start weights, last if not given", flag_values=values
+    )
     flags.DEFINE_enum("dtype", "bfloat16", ["bfloat16", "float32"], "type of the weights", values)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from absl import flags
+from rich.console import Console
 
 from dsmath.cli import experiment
 
@@ -30,4 +31,4 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
     train.train(settings, workdir)
     evaluate.evaluate(settings, workdir, None, step=0)
     evaluate.evaluate(settings, workdir, None, step=None)
-    return table.report(workdir)
+    return table.report(workdir, Console(stderr=values.json))

@@ -28,7 +28,9 @@ def define(values: flags.FlagValues) -> None:
     """Declare the verb's flags."""
     experiment.define(values)
     experiment.define_data_dir(values)
-    flags.DEFINE_integer("step", None, "checkpoint to evaluate; 0 for the start weights, last if not given", values)
+    flags.DEFINE_integer(
+        "step", None, "checkpoint to evaluate; 0 for the start weights, last if not given", flag_values=values
+    )
 
 
 def run(values: flags.FlagValues) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ml_collections import config_flags
 from dsmath import config
 from dsmath.error import UserError
 from dsmath.text import tokenizer as tokenizers
+from dsmath.text.template import INSTRUCTIONS, TEMPLATES
 
 TOKENIZER_EXAMPLES = 20_000  # of the training set, to train a tokenizer on
 
@@ -33,7 +34,7 @@ def define_data_dir(values: flags.FlagValues) -> None:
 
 
 def settings(values: flags.FlagValues) -> config.Config:
-    """The experiment that --config names."""
+    """The experiment that --config names. Raises UserError for what no room could work with."""
     if values["config"].value is None:
         raise UserError("--config is missing; expected a config file, such as --config configs/sft_demo.py")
     try:
@@ -42,7 +43,10 @@ def settings(values: flags.FlagValues) -> config.Config:
         path = config_flags.get_config_filename(values["config"])
         reason = str(e).strip().splitlines()[-1].strip()
         raise UserError(f"cannot load the config {path}: {reason}; expected a Python file with get_config()") from e
-    return config.parse(config.Config, given)
+    parsed = config.parse(config.Config, given)
+    if parsed.start.template not in TEMPLATES:
+        raise UserError(f"config.start.template is {parsed.start.template!r}; expected one of: {', '.join(TEMPLATES)}")
+    return parsed
 
 
 def workdir(values: flags.FlagValues) -> Path:
@@ -63,7 +67,7 @@ def tokenizer(settings: config.Config, folder: Path) -> tokenizers.Tokenizer:
     if saved.is_dir():
         found = tokenizers.load(saved)
     elif kind == "train":
-        found = tokenizers.train(_texts(folder / "data"), vocab_size=settings.model.vocab_size)
+        found = tokenizers.train(_texts(folder / "data", settings.start.template), vocab_size=settings.model.vocab_size)
     elif kind == "weights":
         found = _tokenizer_of_weights(settings.start.weights)
     else:
@@ -109,10 +113,11 @@ def _tokenizer_of_weights(source: str) -> tokenizers.Tokenizer:
     return tokenizers.load(Path(source))
 
 
-def _texts(data: Path) -> Iterator[str]:
+def _texts(data: Path, template: str) -> Iterator[str]:
     from dsmath.data import mixture
 
-    examples = mixture.examples(data)
+    examples, around = mixture.examples(data), TEMPLATES[template]
     for i in range(0, len(examples), max(1, len(examples) // TOKENIZER_EXAMPLES)):
-        yield examples[i].question
+        question = examples[i].question + INSTRUCTIONS[examples[i].lang, examples[i].mode]
+        yield "".join(part for part in (*around.before, question, *around.after) if isinstance(part, str))
         yield from (piece.text for piece in examples[i].solution)

@@ -7,6 +7,7 @@ Example:
 from typing import Any
 
 from absl import flags
+from rich.console import Console
 
 from dsmath.cli import experiment
 
@@ -20,4 +21,4 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
     """Report, and return the rows."""
     from dsmath.report import table
 
-    return table.report(experiment.workdir(values))
+    return table.report(experiment.workdir(values), Console(stderr=values.json))

@@ -1,0 +1,119 @@
+"""Train, evaluate, score, report and convert as a user does, in real processes; killed and resumed = uninterrupted."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import transformers
+
+TINY = str(Path(__file__).parent / "tiny.py")
+
+
+def command(verb: str, workdir: Path, *args: str) -> list[str]:
+    config = [] if verb in ("score", "report") else ["--config", TINY]
+    return [sys.executable, "-m", "dsmath.cli.main", verb, *config, "--workdir", str(workdir), "--json", *args]
+
+
+def dsmath(verb: str, workdir: Path, *args: str) -> dict:
+    done = subprocess.run(command(verb, workdir, *args), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def journal(workdir: Path, name: str) -> dict[str, dict]:
+    lines = (workdir / "evals" / "4" / name / "trajectories.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    assert len({record["id"] for record in records}) == len(records)
+    return {record["id"]: record for record in records}
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory) -> Path:
+    """A run that was prepared and trained."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    dsmath("prepare", folder)
+    assert dsmath("train", folder)["step"] == 4
+    return folder
+
+
+@pytest.fixture(scope="module")
+def evaluated(workdir) -> dict:
+    return dsmath("evaluate", workdir)
+
+
+def test_every_suite_and_mode_is_scored(workdir, evaluated):
+    assert evaluated["step"] == 4
+    assert [(s["suite"], s["mode"], s["n"]) for s in evaluated["summaries"]] == [
+        ("embedded", "cot", 12),
+        ("embedded", "tool", 12),
+    ]
+    for summary in evaluated["summaries"]:
+        low, high = summary["interval"]
+        assert 0 <= low <= summary["accuracy"] <= high <= 100
+
+
+def test_a_killed_evaluation_goes_on_and_ends_the_same(workdir, evaluated, tmp_path):
+    """SIGKILL after a random number of finished problems, a torn last line, then the same command."""
+    copy = tmp_path / workdir.name
+    subprocess.run(["cp", "-r", str(workdir), str(copy)], check=True)
+    subprocess.run(["rm", "-r", str(copy / "evals")], check=True)
+    path = copy / "evals" / "4" / "embedded-cot" / "trajectories.jsonl"
+    wanted = random.randint(1, 11)
+    process = subprocess.Popen(command("evaluate", copy), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    while process.poll() is None and not (path.exists() and path.read_bytes().count(b"\n") >= wanted):
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    with path.open("ab") as file:
+        file.write(b'{"id": "embedded-en-te')
+    again = dsmath("evaluate", copy)
+    assert again["summaries"] == evaluated["summaries"]
+    for name in ("embedded-cot", "embedded-tool"):
+        before, after = journal(workdir, name), journal(copy, name)
+        assert before.keys() == after.keys()
+        assert all(before[id]["ids"] == after[id]["ids"] for id in before)
+
+
+def test_other_settings_do_not_mix_into_a_journal(workdir, evaluated):
+    done = subprocess.run(
+        command("evaluate", workdir, "--config.eval.max_new=30"), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "max_new = 24, now it is 30" in done.stderr.splitlines()[-1]
+
+
+def test_scoring_again_changes_nothing(workdir, evaluated):
+    scores = workdir / "evals" / "4" / "embedded-tool" / "scores.jsonl"
+    before = scores.read_text()
+    assert dsmath("score", workdir)["summaries"] == evaluated["summaries"]
+    assert scores.read_text() == before
+
+
+def test_the_report_shows_what_was_scored(workdir, evaluated):
+    result = dsmath("report", workdir)
+    assert [r["n"] for r in result["results"]] == [12, 12]
+    assert "| 12 |" in Path(result["markdown"]).read_text()
+
+
+def test_a_converted_checkpoint_loads_in_transformers(workdir, tmp_path):
+    dsmath("convert", workdir, "--out", str(tmp_path / "hf"))
+    model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "hf")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "hf")
+    assert model.config.num_hidden_layers == 2
+    assert tokenizer.decode(tokenizer.encode("12 apples", add_special_tokens=False)) == "12 apples"
+
+
+def test_a_prompt_longer_than_the_cache_costs_only_its_problem(workdir, tmp_path):
+    copy = tmp_path / workdir.name
+    subprocess.run(["cp", "-r", str(workdir), str(copy)], check=True)
+    shortest = min(len(record["ids"]) for record in journal(workdir, "embedded-cot").values())
+    result = dsmath("evaluate", copy, "--step=2", f"--config.eval.cache_length={shortest - 20}")
+    stops = result["summaries"][0]["stops"]
+    assert stops["too_long"] > 0
+    assert sum(stops.values()) == 12
