@@ -140,3 +140,8 @@ def _disk_errors(folder: Path) -> Iterator[None]:
         yield
     except OSError as e:
         raise UserError(f"cannot write {folder}: {e.strerror or e}; free some space or choose another --workdir") from e
+    except ValueError as e:
+        if "os_error_code" not in str(e):  # how tensorstore, which writes the arrays, marks errors of the system
+            raise
+        reason = str(e).splitlines()[0].partition("[os_error_code")[0].rpartition(": ")[2].strip()
+        raise UserError(f"cannot write {folder}: {reason}; free some space or choose another --workdir") from e
