@@ -14,12 +14,12 @@ def get_config() -> ConfigDict:
 
     c.model = ConfigDict()
     c.model.vocab_size = 1024
-    c.model.hidden_size = 192
-    c.model.intermediate_size = 512
-    c.model.num_layers = 4
-    c.model.num_heads = 6
-    c.model.num_kv_heads = 6
-    c.model.head_dim = 32
+    c.model.hidden_size = 128
+    c.model.intermediate_size = 384
+    c.model.num_layers = 3
+    c.model.num_heads = 2
+    c.model.num_kv_heads = 2
+    c.model.head_dim = 64
     c.model.rope_theta = 10_000.0
     c.model.norm_eps = 1e-6
     c.model.tie_embeddings = False
@@ -31,22 +31,22 @@ def get_config() -> ConfigDict:
     c.start.template = "reference"
 
     c.mesh = ConfigDict()
-    c.mesh.data = -1
+    c.mesh.data = 1
     c.mesh.fsdp = 1
     c.mesh.tensor = 1
 
     c.data = ConfigDict()
     c.data.sources = ("embedded",)
     c.data.modes = ("cot", "tool")
-    c.data.embedded_problems = 20_000
+    c.data.embedded_problems = 12_000
     c.data.row_length = 256
     c.data.packing_bins = 16
 
     c.train = ConfigDict()
-    c.train.steps = 800
-    c.train.batch_rows = 24
-    c.train.microbatches = 1
-    c.train.learning_rate = 2e-3
+    c.train.steps = 1200
+    c.train.batch_rows = 16
+    c.train.microbatches = 2
+    c.train.learning_rate = 3e-3
     c.train.warmup_steps = 50
     c.train.beta1 = 0.9
     c.train.beta2 = 0.95

@@ -4,12 +4,13 @@ A line is whole or absent: a writer that was killed leaves at most one torn line
 off and a reader skips.
 """
 
+import errno
 import json
 import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from dsmath.error import UserError
 
@@ -23,16 +24,20 @@ class Journal:
         self.path = Path(path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(self.path, "ab+")  # noqa: SIM115  closed by close()
+            self._file = open(self.path, "ab+", buffering=0)  # noqa: SIM115  closed by close()
         except OSError as e:
             raise UserError(f"cannot write {self.path}: {e.strerror}; choose another --workdir") from e
         _cut_torn_line(self._file)
 
     def append(self, record: dict[str, Any]) -> None:
-        """Write one record as one line."""
-        self._file.write(json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Write one record as one line. Raises UserError if the disk does not take it."""
+        line = json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+        try:
+            if self._file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._file.fileno())
+        except OSError as e:
+            raise UserError(f"cannot write {self.path}: {e.strerror}; free some space, the same command goes on") from e
 
     def close(self) -> None:
         """Close the file. Idempotent."""
@@ -77,16 +82,14 @@ def numbered(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         log.warning("%s: skipped %d bad line%s", path, bad, "s" * (bad > 1))
 
 
-def _cut_torn_line(file) -> None:
-    end = file.seek(0, os.SEEK_END)
-    while end > 0:
+def _cut_torn_line(file: BinaryIO) -> None:
+    size = end = file.seek(0, os.SEEK_END)
+    whole = 0  # length up to and including the last line end
+    while end > 0 and not whole:
         start = max(0, end - 65536)
         file.seek(start)
         newline = file.read(end - start).rfind(b"\n")
-        if newline >= 0:
-            file.truncate(start + newline + 1)
-            break
+        whole = start + newline + 1 if newline >= 0 else 0
         end = start
-    else:
-        file.truncate(0)
-    file.seek(0, os.SEEK_END)
+    if whole < size:
+        file.truncate(whole)

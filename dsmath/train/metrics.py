@@ -8,7 +8,9 @@ from pathlib import Path
 import jax
 import numpy as np
 import optax
-import tensorboardX
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
 
 from dsmath import journal
 from dsmath.config import Arch
@@ -55,7 +57,10 @@ class Recorder:
             path = Path(workdir) / "metrics.jsonl"
             self.last = _drop_after(path, start)
             self._journal = journal.Journal(path)
-            self._board = tensorboardX.SummaryWriter(str(Path(workdir) / "tensorboard"), purge_step=start + 1)
+            # The plain writer: SummaryWriter's thread dies on a full disk, and its queue then blocks the run for good.
+            self._board = EventsWriter(str(Path(workdir) / "tensorboard" / "events"), f".{os.getpid()}")
+            restart = SessionLog(status=SessionLog.START)  # TensorBoard forgets what it had from this step on
+            self._board.write_event(Event(wall_time=time.time(), step=start + 1, session_log=restart))
         self._slots = shape[0] * shape[1]
         self._rate = rate
         peak = PEAK_FLOPS.get(jax.devices()[0].device_kind)
@@ -94,9 +99,8 @@ class Recorder:
         self.last = record
         if self._journal is not None:
             self._journal.append(record)
-            for name, value in record.items():
-                if name != "step":
-                    self._board.add_scalar(name, value, step)
+            scalars = [Summary.Value(tag=name, simple_value=value) for name, value in record.items() if name != "step"]
+            self._board.write_event(Event(wall_time=time.time(), step=step, summary=Summary(value=scalars)))
 
     def __enter__(self) -> "Recorder":
         return self

@@ -1,0 +1,51 @@
+"""The mesh and the one table from axis names to mesh axes, on 8 virtual devices."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec
+
+from dsmath import config, sharding
+from dsmath.error import UserError
+
+
+@pytest.mark.parametrize(
+    ("shape", "sizes"),
+    [((2, 2, 2), (2, 2, 2)), ((-1, 2, 1), (4, 2, 1)), ((1, 1, 1), (1, 1, 1)), ((1, -1, 1), (1, 8, 1))],
+)
+def test_a_mesh_has_the_sizes_of_the_config(shape, sizes):
+    assert tuple(sharding.make_mesh(config.Mesh(*shape)).shape.values()) == sizes
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 1), (-1, -1, 1), (0, 1, 1), (-1, 3, 1)])
+def test_a_mesh_that_does_not_fit_is_one_line(shape):
+    with pytest.raises(UserError, match=r"does not fit 8 devices"):
+        sharding.make_mesh(config.Mesh(*shape))
+
+
+def test_an_unknown_axis_raises():
+    with pytest.raises(KeyError, match="hedas"):
+        sharding.spec(("batch", "hedas"))
+
+
+def test_placed_arrays_are_split_and_unchanged():
+    mesh = sharding.make_mesh(config.Mesh(2, 2, 2))
+    x = np.arange(32.0).reshape(4, 8)
+    placed = sharding.place({"w": x}, {"w": ("hidden", "embed")}, mesh)["w"]
+    assert placed.sharding.spec == PartitionSpec("tensor", "fsdp")
+    assert placed.addressable_shards[0].data.shape == (2, 4)
+    assert np.array_equal(placed, x)
+
+
+def test_sizes_that_do_not_divide_are_one_line():
+    mesh = sharding.make_mesh(config.Mesh(1, 1, 8))
+    with pytest.raises(UserError, match=r"splits axis 'heads' over 8 devices, but its size is 9"):
+        sharding.place({"q": jnp.zeros((9, 4))}, {"q": ("heads", "head")}, mesh)
+
+
+def test_constrain_splits_inside_a_jitted_function():
+    mesh = sharding.make_mesh(config.Mesh(2, 2, 2))
+    with jax.set_mesh(mesh):
+        y = jax.jit(lambda x: sharding.constrain(x * 2, ("batch", "length")))(jnp.ones((4, 8)))
+    assert y.addressable_shards[0].data.shape == (1, 8)
