@@ -13,16 +13,16 @@ def get_config() -> ConfigDict:
     c.seed = 0
 
     c.model = ConfigDict()
-    c.model.vocab_size = 1024
+    c.model.vocab_size = 2816
     c.model.hidden_size = 128
     c.model.intermediate_size = 384
     c.model.num_layers = 3
-    c.model.num_heads = 2
-    c.model.num_kv_heads = 2
-    c.model.head_dim = 64
-    c.model.rope_theta = 10_000.0
+    c.model.num_heads = 4
+    c.model.num_kv_heads = 4
+    c.model.head_dim = 32
+    c.model.rope_theta = 1000.0
     c.model.norm_eps = 1e-6
-    c.model.tie_embeddings = False
+    c.model.tie_embeddings = True
     c.model.max_positions = 512
 
     c.start = ConfigDict()
@@ -46,7 +46,7 @@ def get_config() -> ConfigDict:
     c.train.steps = 1200
     c.train.batch_rows = 16
     c.train.microbatches = 2
-    c.train.learning_rate = 3e-3
+    c.train.learning_rate = 4e-3
     c.train.warmup_steps = 50
     c.train.beta1 = 0.9
     c.train.beta2 = 0.95

@@ -58,7 +58,9 @@ class Recorder:
             self.last = _drop_after(path, start)
             self._journal = journal.Journal(path)
             # The plain writer: SummaryWriter's thread dies on a full disk, and its queue then blocks the run for good.
-            self._board = EventsWriter(str(Path(workdir) / "tensorboard" / "events"), f".{os.getpid()}")
+            board = Path(workdir) / "tensorboard"
+            board.mkdir(exist_ok=True)
+            self._board = EventsWriter(str(board / "events"), f".{os.getpid()}")
             restart = SessionLog(status=SessionLog.START)  # TensorBoard forgets what it had from this step on
             self._board.write_event(Event(wall_time=time.time(), step=start + 1, session_log=restart))
         self._slots = shape[0] * shape[1]

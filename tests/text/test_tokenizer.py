@@ -39,8 +39,9 @@ def test_decode_inverts_encode(trained, sentencepiece_file, text):
         assert t.decode(t.encode(text)) == text
 
 
-def test_every_digit_is_a_token(trained):
-    assert len(trained.encode("90817")) == 5
+def test_numbers_are_cut_into_groups_of_three():
+    t = tokenizer.train(["90817 817 908"] * 5, vocab_size=400)
+    assert [t.decode([i]) for i in t.encode("90817")] == ["908", "17"]
 
 
 def test_text_never_becomes_a_special_token(trained):
