@@ -30,7 +30,7 @@ KINDS = (
     Kind(
         name="lost",
         topic="arithmetic",
-        numbers=lambda r: (r.randint(101, 9999), r.randint(1, 4)),
+        numbers=lambda r: (10 * r.randint(100, 999) + r.randint(4, 9), r.randint(1, 4)),  # nothing to borrow
         steps=lambda a, b: (a - b,),
         working=("{a} - {b} = {x}",),
         program="x = {a} - {b}\nprint(x)",
@@ -230,7 +230,7 @@ KINDS = (
     Kind(
         name="tens",
         topic="remainders",
-        numbers=lambda r: (r.randint(101, 9999), r.choice((5, 10))),
+        numbers=lambda r: (r.randint(1000, 9999), r.choice((5, 10))),  # the last digit tells
         steps=lambda a, b: (a % b,),
         working=("{a} % {b} = {x}",),
         program="x = {a} % {b}\nprint(x)",
