@@ -12,6 +12,7 @@ import transformers
 
 from dsmath.config import Arch
 from dsmath.model import decoder, gguf, hf, smollm2
+from dsmath.text import template, tokenizer
 
 # The proportions of DeepSeekMath 7B: as many key/value heads as heads, untied, theta 1e4, eps 1e-6.
 SMALL = Arch(
@@ -93,6 +94,12 @@ def smol():
     return gguf.load(smollm2.fetch())
 
 
+def tokens_of(question):
+    """The prompt of a question in SmolLM2's own tokens."""
+    kind = {"template": template.TEMPLATES["chatml"], "tokenizer": tokenizer.from_gguf(smollm2.fetch())}
+    return template.prompt(question, lang="en", mode="cot", **kind).ids
+
+
 def test_logits_equal_transformers(small):
     arch, params, model = small
     (tokens,) = rows(arch, [50])
@@ -124,22 +131,24 @@ def test_packed_rows_equal_transformers_on_each_alone(small):
 def test_smollm2_equals_transformers_on_the_real_weights(smol):
     """`transformers` reads the GGUF by itself: this checks our reading of it, too.
 
-    SmolLM2's residual stream reaches the thousands at the first token, so that f32 rounding alone moves its logits
-    (of up to 37) by 1e-4: there the tolerance is relative.
+    At a sequence's first token SmolLM2's residual stream is so large that rounding to f32 alone moves logits, of up to
+    37 there, by 1e-4: in `transformers`, against its own f64 run, as much as in ours. Hence a relative part.
     """
     arch, params = smol
     path = smollm2.fetch()
     model = transformers.AutoModelForCausalLM.from_pretrained(
         path.parent, gguf_file=path.name, dtype=torch.float32
     ).eval()
-    sequences = rows(arch, [40, 24], seed=3)
-    tokens, positions, segments = (np.pad(x, ((0, 0), (0, 24))) for x in padded(sequences))  # as wide as the packed row
+    sequences = [np.array(tokens_of(question)) for question in ("What is 12 * 34?", "Tom has 3 apples and eats one.")]
+    width = sum(map(len, sequences))
+    tokens, positions, segments = padded(sequences)
+    tokens, positions, segments = (np.pad(x, ((0, 0), (0, width - x.shape[1]))) for x in (tokens, positions, segments))
     with torch.no_grad():
         expected = model(torch.tensor(tokens), attention_mask=torch.tensor(segments)).logits.numpy()
     real = segments > 0
     ours = np.asarray(forward(params, tokens, positions, segments, arch=arch))
     np.testing.assert_allclose(ours[real], expected[real], atol=1e-4, rtol=1e-5)
-    both = (np.pad(x, ((0, 1), (0, 0))) for x in packed(sequences, 64))  # and an empty row: the same shape
+    both = (np.pad(x, ((0, 1), (0, 0))) for x in packed(sequences, width))  # and an empty row: the same shape
     row = np.asarray(forward(params, *both, arch=arch))[0]
     np.testing.assert_allclose(row, ours[real], atol=1e-4, rtol=1e-5)
 
