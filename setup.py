@@ -32,7 +32,7 @@ setup(
     extras_require={
         "tpu": ["jax[tpu]>=0.10"],
         "gpu": ["jax[cuda12]>=0.10"],
-        "demo": [],
+        "demo": [],  # runs on what is installed anyway
         "test": ["pytest", "pytest-xdist", "ruff", "accelerate", "torch==2.13.0", "transformers>=5.0"],
         "notebook": ["jupyter", "matplotlib", "pandas"],
     },

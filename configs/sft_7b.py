@@ -1,12 +1,13 @@
-"""DeepSeekMath-Instruct 7B: the paper's SFT recipe (arXiv 2402.03300, section 3.1).
+"""DeepSeekMath-Instruct 7B: the paper's SFT recipe (arXiv 2402.03300, section 3).
 
-    dsmath prepare  --config configs/sft_7b.py --workdir gs://bucket/sft_7b --data_dir DATA
-    dsmath train    --config configs/sft_7b.py --workdir gs://bucket/sft_7b --config.start.weights=DEEPSEEK_MATH_BASE
-    dsmath evaluate --config configs/sft_7b.py --workdir gs://bucket/sft_7b --data_dir DATA
+    dsmath prepare  --config configs/sft_7b.py --workdir WORKDIR --data_dir DATA
+    dsmath train    --config configs/sft_7b.py --workdir WORKDIR --config.start.weights=DEEPSEEK_MATH_BASE
+    dsmath evaluate --config configs/sft_7b.py --workdir WORKDIR --data_dir DATA
 
-Hardware: state is 83 GB (f32 parameters and Adam moments), 500 steps are 2.2e19 FLOP by 6 N per token: about 20 h on
-one H100 node of 8 at 40% MFU would be 2 h; not run here yet. Expected accuracy (paper, Table 5, on its 776K examples):
-GSM8K 82.9, MATH 46.8, MGSM-zh 73.2, CMATH 84.6 with chain of thought; 83.7, 57.4, 72.0, 84.3 with tools.
+Hardware: f32 parameters and Adam moments are 83 GB over all devices. 500 steps are 524 M tokens, 2.4e19 FLOP with
+attention: by arithmetic 2 h on 8 H100 at 40% MFU. Not run yet, and the data here is GSM8K alone, not the paper's 776K
+examples. Accuracy in the paper (Table 5): GSM8K 82.9, MATH 46.8, MGSM-zh 73.2, CMATH 84.6 by chain of thought; 83.7,
+57.4, 72.0 and 84.3 with tools.
 """
 
 from ml_collections import ConfigDict

@@ -8,6 +8,7 @@ Example:
 
 import dataclasses
 import json
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from absl import flags
 from dsmath import config
 from dsmath.cli import experiment
 from dsmath.error import UserError
+
+log = logging.getLogger(__name__)
 
 # Settings of an evaluation that must not change while it goes on: they decide what the model writes.
 FIXED = ("cache_length", "max_new", "rounds", "temperature", "top_p", "top_k")
@@ -51,6 +54,7 @@ def evaluate(settings: config.Config, workdir: Path, data_dir: Path | None, *, s
         if mode not in ("cot", "tool"):
             raise UserError(f"config.eval.modes has {mode!r}; expected cot or tool")
     step, engine, tokenizer = _engine(settings, workdir, step)
+    log.info("evaluating step %d of %s; the first dispatches compile", step, workdir)
     with Sandbox(settings.sandbox) as sandbox:
         summaries = [
             _evaluate_suite(settings, workdir, step, engine, tokenizer, sandbox, mode, problems)

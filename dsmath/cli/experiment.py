@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from dsmath import config
 from dsmath.error import UserError
 from dsmath.text import tokenizer as tokenizers
 from dsmath.text.template import INSTRUCTIONS, TEMPLATES
+
+log = logging.getLogger(__name__)
 
 TOKENIZER_EXAMPLES = 20_000  # of the training set, to train a tokenizer on
 
@@ -67,6 +70,7 @@ def tokenizer(settings: config.Config, folder: Path) -> tokenizers.Tokenizer:
     if saved.is_dir():
         found = tokenizers.load(saved)
     elif kind == "train":
+        log.info("training a tokenizer on the training set")
         found = tokenizers.train(_texts(folder / "data", settings.start.template), vocab_size=settings.model.vocab_size)
     elif kind == "weights":
         found = _tokenizer_of_weights(settings.start.weights)
@@ -90,6 +94,7 @@ def start_weights(settings: config.Config):
     from dsmath.model import decoder, gguf, hf, smollm2
 
     source = settings.start.weights
+    log.info("start weights: %s", source)
     if source == "random":
         init = jax.jit(functools.partial(decoder.init, settings.model))
         return init(jax.random.key(settings.seed))

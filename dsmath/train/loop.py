@@ -60,6 +60,7 @@ def fit(
         if start >= train.steps:
             log.info("%s has %d of %d steps: nothing to do", workdir, start, train.steps)
             return recorder.last
+        log.info("compiling the training step for %d devices", mesh.size)
         run_step = steps.compile_step(
             mesh,
             arch=config.model,
