@@ -21,7 +21,7 @@ from dsmath.text.tokenizer import Tokenizer
 
 LANE = 32  # tokens of a lane of an extension
 LANES = (1, 4, 16)  # lanes per dispatch: a program each
-SHORTEST_CACHE = 256  # tokens per slot; the cache grows from here by doubling
+SHORTEST_CACHE = 256  # tokens per slot; the cache grows from here over 384, 512, 768, 1024, ...
 
 
 @dataclasses.dataclass
@@ -164,7 +164,7 @@ class Engine:
     def _rung(self, needed: int) -> int:
         length = SHORTEST_CACHE
         while length < needed:
-            length *= 2
+            length += length // 2 if length & (length - 1) == 0 else length // 3
         return min(length, self._slots.length)
 
     def _completion(self, seat: Seat, new: list[int], over: bool) -> Completion | None:
