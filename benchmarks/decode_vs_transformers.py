@@ -1,6 +1,6 @@
 """Output tokens per second of the engine against `transformers` generate: SmolLM2-135M-Instruct, f32, batch 16, greedy.
 
-    python benchmarks/decode_vs_transformers.py --data_dir DATA [--problems 48] [--fixed 64] [--max_new 256] [--rounds 3]
+    python benchmarks/decode_vs_transformers.py --data_dir D [--problems 48] [--fixed 64] [--max_new 256] [--rounds 3]
 
 Prompts are GSM8K test questions in the chat template; the peer gets them left-padded in batches of 16. Tokens count up
 to each sequence's end. `fixed`: no end token, every sequence has the same length. `natural`: sequences end at their end

@@ -4,6 +4,7 @@ Example:
   dsmath demo --workdir runs/demo
 """
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from absl import flags
 from rich.console import Console
 
 from dsmath.cli import experiment
+
+log = logging.getLogger(__name__)
 
 CONFIG = Path(__file__).parents[2] / "configs" / "sft_demo.py"
 
@@ -31,4 +34,6 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
     train.train(settings, workdir)
     evaluate.evaluate(settings, workdir, None, step=0)
     evaluate.evaluate(settings, workdir, None, step=None)
-    return table.report(workdir, Console(stderr=values.json))
+    result = table.report(workdir, Console(stderr=values.json))
+    log.info("the run lies in %s: metrics, checkpoints, transcripts under evals/, the tables under report/", workdir)
+    return result
