@@ -9,6 +9,7 @@ from typing import Any
 from absl import flags
 
 from dsmath.cli import experiment
+from dsmath.error import UserError
 
 
 def define(values: flags.FlagValues) -> None:
@@ -21,5 +22,8 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
     """Score every evaluation in the folder, and return their summaries."""
     from dsmath.score import scoring
 
-    folders = scoring.folders(experiment.workdir(values))
-    return {"summaries": [scoring.score(folder, grader=values.grader) for folder in folders]}
+    workdir = experiment.workdir(values)
+    journals = sorted((workdir / "evals").glob("*/*/trajectories.jsonl"))
+    if not journals:
+        raise UserError(f"no evaluation in {workdir}; expected evals/STEP/SUITE-MODE/: run dsmath evaluate first")
+    return {"summaries": [scoring.score(journal.parent, grader=values.grader) for journal in journals]}
