@@ -17,7 +17,7 @@ import rich.progress
 from dsmath import journal
 from dsmath.error import UserError
 from dsmath.score import graders
-from dsmath.score.statistics import wilson
+from dsmath.score.statistics import accuracy
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +63,8 @@ def score(
     ]
     step = int(folder.parent.name) if folder.parent.name.isdecimal() else folder.parent.name
     summary = {"step": step, **common, "grader": grader, **summarise(trajectories, verdicts)}
-    _write(folder / SCORES, (_line(record) for record in scores))
-    _write(folder / SUMMARY, [json.dumps(summary, ensure_ascii=False, indent=1) + "\n"])
+    write(folder / SCORES, (line(record) for record in scores))
+    write(folder / SUMMARY, [json.dumps(summary, ensure_ascii=False, indent=1) + "\n"])
     return summary
 
 
@@ -86,12 +86,10 @@ def summarise(trajectories: list[dict[str, Any]], verdicts: list[graders.Verdict
     """Accuracies in percent with 95% intervals, and counts of how trajectories and programs ended."""
     correct = [verdict.correct for verdict in verdicts]
     langs = sorted({t["lang"] for t in trajectories})
-    by_lang = {
-        lang: _accuracy([c for t, c in zip(trajectories, correct, strict=True) if t["lang"] == lang]) for lang in langs
-    }
+    by_lang = {lang: _accuracy_where(trajectories, correct, lang) for lang in langs}
     programs = [program for t in trajectories for program in t["programs"]]
     return {
-        **_accuracy(correct),
+        **accuracy([t["id"] for t in trajectories], correct),
         **({"by_lang": by_lang} if len(langs) > 1 else {}),
         "sandbox": sorted({t["sandbox"]["level"] for t in trajectories}),
         "reasons": _counts(verdict.reason for verdict in verdicts),
@@ -101,15 +99,9 @@ def summarise(trajectories: list[dict[str, Any]], verdicts: list[graders.Verdict
     }
 
 
-def _accuracy(correct: list[bool]) -> dict[str, Any]:
-    right = sum(correct)
-    low, high = wilson(right, len(correct))
-    return {
-        "n": len(correct),
-        "correct": right,
-        "accuracy": 100 * right / len(correct),
-        "interval": [100 * low, 100 * high],
-    }
+def _accuracy_where(trajectories: list[dict[str, Any]], correct: list[bool], lang: str) -> dict[str, Any]:
+    pairs = [(t["id"], c) for t, c in zip(trajectories, correct, strict=True) if t["lang"] == lang]
+    return accuracy(*zip(*pairs, strict=True))
 
 
 def _counts(values: Iterable[str]) -> dict[str, int]:
@@ -125,11 +117,12 @@ def _common(trajectories: list[dict[str, Any]], key: str, folder: Path) -> str:
     return values[0]
 
 
-def _line(record: dict[str, Any]) -> str:
+def line(record: dict[str, Any]) -> str:
+    """One line of JSON."""
     return json.dumps(record, ensure_ascii=False) + "\n"
 
 
-def _write(path: Path, lines: Iterable[str]) -> None:
+def write(path: Path, lines: Iterable[str]) -> None:
     """Write a file whole or not at all."""
     temporary = path.with_name(path.name + ".tmp")
     try:
@@ -139,4 +132,4 @@ def _write(path: Path, lines: Iterable[str]) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as e:
-        raise UserError(f"cannot write {path}: {e.strerror}; free the disk or choose another --workdir") from e
+        raise UserError(f"cannot write {path}: {e.strerror}; free some space or choose another place") from e

@@ -1,8 +1,14 @@
-"""Intervals and tests for accuracies."""
+"""Intervals and tests for accuracies.
 
+The unit is the problem: several samples of one problem are not independent. Where there is one sample per problem, all
+intervals are Wilson's.
+"""
+
+import collections
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from typing import Any
 
 _Z = 1.959963984540054  # 97.5% quantile of the standard normal: intervals of 95%
 
@@ -15,13 +21,53 @@ def wilson(correct: int, n: int) -> tuple[float, float]:
     """
     if not 0 <= correct <= n or n == 0:
         raise ValueError(f"{correct} correct of {n}; expected 0 <= correct <= n and n > 0")
-    proportion = correct / n
+    return _wilson(correct / n, n)
+
+
+def _wilson(proportion: float, n: float) -> tuple[float, float]:
     centre = proportion + _Z**2 / (2 * n)
     margin = _Z * math.sqrt(proportion * (1 - proportion) / n + _Z**2 / (4 * n**2))
     scale = 1 + _Z**2 / n
-    low = 0.0 if correct == 0 else (centre - margin) / scale
-    high = 1.0 if correct == n else (centre + margin) / scale
+    low = 0.0 if proportion == 0 else (centre - margin) / scale
+    high = 1.0 if proportion == 1 else (centre + margin) / scale
     return low, high
+
+
+def clustered(means: Sequence[float], sizes: Sequence[int]) -> tuple[float, float]:
+    """The 95% interval of the proportion over all samples, the problem being the unit.
+
+    `means[i]`, in [0, 1], is the mean of the `sizes[i]` samples of problem i. This is Wilson's interval for the
+    effective number of samples: that of independent ones which would vary as much as these problems do (L. Kish, Survey
+    Sampling (1965), the design effect). It is never taken for more than there are samples, and is the number of
+    problems where all samples are alike, as nothing is known of their variance then. Raises ValueError for no samples.
+    """
+    n = sum(sizes)
+    if n == 0:
+        raise ValueError("no samples; expected one at least")
+    proportion = math.fsum(mean * size for mean, size in zip(means, sizes, strict=True)) / n
+    if not 0 < proportion < 1:
+        return _wilson(proportion, len(sizes))
+    variance = math.fsum((size * (mean - proportion)) ** 2 for mean, size in zip(means, sizes, strict=True)) / n**2
+    effective = min(n, proportion * (1 - proportion) / variance) if variance else n
+    return _wilson(proportion, effective)
+
+
+def accuracy(problems: Sequence[Hashable], correct: Sequence[bool]) -> dict[str, Any]:
+    """n (samples), correct, accuracy and its 95% interval in percent; if there are several samples of a problem, their
+    number, too. `problems[i]` is whose sample i is.
+    """
+    samples: dict[Hashable, list[bool]] = collections.defaultdict(list)
+    for problem, right in zip(problems, correct, strict=True):
+        samples[problem].append(right)
+    sizes = [len(group) for group in samples.values()]
+    low, high = clustered([sum(group) / len(group) for group in samples.values()], sizes)
+    return {
+        "n": len(correct),
+        **({"problems": len(sizes)} if len(sizes) < len(correct) else {}),
+        "correct": sum(correct),
+        "accuracy": 100 * sum(correct) / len(correct),
+        "interval": [100 * low, 100 * high],
+    }
 
 
 @dataclasses.dataclass(frozen=True)
