@@ -1,13 +1,26 @@
 """Scoring of a journal: trajectories.jsonl -> scores.jsonl and summary.json in the same folder.
 
-Scoring again, with this grader or another one, replaces both files and touches nothing else.
+scores.jsonl, a line per response: id, sample, prediction, answer, correct, reason, outcome; program_correct, the
+verdict on the output of the last program (null without one); where there are several samples, vote: the first sample of
+the problem with an equal answer.
+
+summary.json: how the numbers came about (step, suite, mode, checkpoint, protocol, grader, sandbox, settings); n,
+correct, accuracy and interval in percent; breakdowns, reasons, stops, outcomes, tools; sampling, if there are several
+samples.
+
+graders.jsonl, after scoring with "all" graders: id, sample, and verdicts, which holds prediction, answer, correct and
+reason under each grader's name. The summary then has their accuracies as `graders`; everything else in the two files
+above is by the first of them, the reference grader.
+
+Scoring again, with this grader or another one, replaces the files that it writes and touches nothing else.
 """
 
 import collections
+import dataclasses
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +29,26 @@ import rich.progress
 
 from dsmath import journal
 from dsmath.error import UserError
-from dsmath.score import graders
+from dsmath.score import graders, sampling
+from dsmath.score.breakdown import breakdown
+from dsmath.score.outcomes import outcome
 from dsmath.score.statistics import accuracy
+from dsmath.score.tools import tool_use
 
 log = logging.getLogger(__name__)
 
 TRAJECTORIES = "trajectories.jsonl"
 SCORES = "scores.jsonl"
 SUMMARY = "summary.json"
+GRADERS = "graders.jsonl"
+SETTINGS = "settings.json"  # what `dsmath evaluate` began the journal with
 
-_PROBLEM = ("id", "sample", "suite", "lang", "question", "gold")
+ALL = "all"  # in place of a grader's name
+
+Record = dict[str, Any]
+Grade = Callable[[str, list[graders.Item]], list[graders.Verdict]]  # by the grader of that name
+
+_PROBLEM = ("id", "sample", "suite", "lang", "question", "gold", "meta")
 _ANSWER = ("mode", "response", "stop", "programs", "checkpoint", "sandbox", "protocol")
 
 
@@ -46,29 +69,71 @@ def score(
     if not trajectories:
         raise UserError(f"{folder / TRAJECTORIES} holds no finished problem; go on with `dsmath evaluate`")
     common = {key: _common(trajectories, key, folder) for key in ("suite", "mode", "checkpoint", "protocol")}
-    items = [graders.Item(t["suite"], t["question"], t["gold"], t["response"]) for t in trajectories]
-    grading = graders.grade_all(items, grader=grader, workers=workers, timeout_s=timeout_s)
-    stderr = rich.console.Console(stderr=True)
-    verdicts = list(rich.progress.track(grading, f"scoring {folder.name}", total=len(items), console=stderr))
-    scores = [
-        {
-            "id": t["id"],
-            "sample": t["sample"],
-            "prediction": v.prediction,
-            "answer": v.answer,
-            "correct": v.correct,
-            "reason": v.reason,
-        }
-        for t, v in zip(trajectories, verdicts, strict=True)
-    ]
+
+    def grade(name: str, items: list[graders.Item]) -> list[graders.Verdict]:
+        grading = graders.grade_all(items, grader=name, workers=workers, timeout_s=timeout_s)
+        stderr = rich.console.Console(stderr=True)
+        return list(rich.progress.track(grading, f"{folder.name}: {name}", total=len(items), console=stderr))
+
+    main, *others = graders.GRADERS if grader == ALL else [grader]
+    others_verdicts = {name: grade(name, [_item(t, t["response"]) for t in trajectories]) for name in others}
+    records = graded(trajectories, main, grade, strict=others_verdicts.get("strict"))
     step = int(folder.parent.name) if folder.parent.name.isdecimal() else folder.parent.name
-    summary = {"step": step, **common, "grader": grader, **summarise(trajectories, verdicts)}
-    write(folder / SCORES, (line(record) for record in scores))
+    summary = {"step": step, **common, "grader": main, "settings": _settings(folder), **summarise(records)}
+    if grader == ALL:
+        problems = [record["id"] for record in records]
+        summary["graders"] = {main: accuracy(problems, [record["correct"] for record in records])} | {
+            name: accuracy(problems, [v.correct for v in verdicts]) for name, verdicts in others_verdicts.items()
+        }
+        write(folder / GRADERS, map(line, _side_by_side(records, main, others_verdicts)))
+    write(folder / SCORES, (line({name: r[name] for name in _SCORE if name in r}) for r in records))
     write(folder / SUMMARY, [json.dumps(summary, ensure_ascii=False, indent=1) + "\n"])
     return summary
 
 
-def read_trajectories(path: Path) -> Iterator[dict[str, Any]]:
+_SCORE = ("id", "sample", "prediction", "answer", "correct", "reason", "outcome", "program_correct", "vote")
+_VERDICT = tuple(field.name for field in dataclasses.fields(graders.Verdict))
+
+
+def graded(
+    trajectories: list[Record], grader: str, grade: Grade, *, strict: list[graders.Verdict] | None = None
+) -> list[Record]:
+    """The trajectories with their scores. `strict` are the verdicts of the strict grader, if they are known."""
+    ran = [i for i, t in enumerate(trajectories) if t["programs"] and t["programs"][-1]["exit"] == "ok"]
+    outputs = [_item(trajectories[i], f"```output\n{trajectories[i]['programs'][-1]['shown']}\n```") for i in ran]
+    verdicts = grade(grader, [_item(t, t["response"]) for t in trajectories] + outputs)
+    program_correct = {i: v.correct for i, v in zip(ran, verdicts[len(trajectories) :], strict=True)}
+    records = []
+    for i, (trajectory, verdict) in enumerate(zip(trajectories, verdicts, strict=False)):
+        record = trajectory | dataclasses.asdict(verdict) | {"program_correct": program_correct.get(i)}
+        strict_correct = strict[i].correct if strict else None
+        record["outcome"] = outcome(
+            record, program_correct=record["program_correct"], strict_correct=strict_correct
+        ).value
+        records.append(record)
+    if len({record["id"] for record in records}) < len(records):
+        votes = sampling.vote(records, lambda items: [verdict.correct for verdict in grade(grader, items)])
+        for record, vote in zip(records, votes, strict=True):
+            record["vote"] = vote
+    return records
+
+
+def summarise(records: list[Record]) -> dict[str, Any]:
+    """Accuracies in percent with 95% intervals, and counts of how responses and programs ended."""
+    several = "vote" in records[0]
+    return {
+        **accuracy([record["id"] for record in records], [record["correct"] for record in records]),
+        **({"sampling": sampling.sampled(records, [record["vote"] for record in records])} if several else {}),
+        "breakdowns": breakdown(records),
+        "sandbox": sorted({record["sandbox"]["level"] for record in records}),
+        "reasons": _counts(record["reason"] for record in records),
+        "stops": _counts(record["stop"] for record in records),
+        "outcomes": _counts(record["outcome"] for record in records),
+        "tools": tool_use(records),
+    }
+
+
+def read_trajectories(path: Path) -> Iterator[Record]:
     """The journal's records. One that lacks a field, or repeats an (id, sample), is skipped and logged."""
     seen = set()
     for record in journal.read(path):
@@ -82,33 +147,38 @@ def read_trajectories(path: Path) -> Iterator[dict[str, Any]]:
             yield record
 
 
-def summarise(trajectories: list[dict[str, Any]], verdicts: list[graders.Verdict]) -> dict[str, Any]:
-    """Accuracies in percent with 95% intervals, and counts of how trajectories and programs ended."""
-    correct = [verdict.correct for verdict in verdicts]
-    langs = sorted({t["lang"] for t in trajectories})
-    by_lang = {lang: _accuracy_where(trajectories, correct, lang) for lang in langs}
-    programs = [program for t in trajectories for program in t["programs"]]
-    return {
-        **accuracy([t["id"] for t in trajectories], correct),
-        **({"by_lang": by_lang} if len(langs) > 1 else {}),
-        "sandbox": sorted({t["sandbox"]["level"] for t in trajectories}),
-        "reasons": _counts(verdict.reason for verdict in verdicts),
-        "stops": _counts(t["stop"] for t in trajectories),
-        "programs": len(programs),
-        "program_exits": _counts(program["exit"] for program in programs),
-    }
+def read_scored(folder: Path) -> list[Record]:
+    """The trajectories of a folder, each with its score; those without one are left out.
+
+    What dsmath/score/breakdown.py and tools.py take. Raises UserError if a file can't be read.
+    """
+    scores = {(record["id"], record["sample"]): record for record in journal.read(Path(folder) / SCORES)}
+    trajectories = read_trajectories(Path(folder) / TRAJECTORIES)
+    return [t | scores[t["id"], t["sample"]] for t in trajectories if (t["id"], t["sample"]) in scores]
 
 
-def _accuracy_where(trajectories: list[dict[str, Any]], correct: list[bool], lang: str) -> dict[str, Any]:
-    pairs = [(t["id"], c) for t, c in zip(trajectories, correct, strict=True) if t["lang"] == lang]
-    return accuracy(*zip(*pairs, strict=True))
+def _side_by_side(records: list[Record], main: str, others: dict[str, list[graders.Verdict]]) -> Iterator[Record]:
+    for i, record in enumerate(records):
+        verdicts = {main: {name: record[name] for name in _VERDICT}}
+        verdicts |= {name: dataclasses.asdict(found[i]) for name, found in others.items()}
+        yield {"id": record["id"], "sample": record["sample"], "verdicts": verdicts}
+
+
+def _item(trajectory: Record, output: str) -> graders.Item:
+    return graders.Item(trajectory["suite"], trajectory["question"], trajectory["gold"], output)
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    """How the journal was sampled; empty if that isn't known."""
+    path = folder / SETTINGS
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def _counts(values: Iterable[str]) -> dict[str, int]:
     return dict(sorted(collections.Counter(values).items()))
 
 
-def _common(trajectories: list[dict[str, Any]], key: str, folder: Path) -> str:
+def _common(trajectories: list[Record], key: str, folder: Path) -> str:
     values = sorted({t[key] for t in trajectories})
     if len(values) > 1:
         raise UserError(
@@ -117,7 +187,7 @@ def _common(trajectories: list[dict[str, Any]], key: str, folder: Path) -> str:
     return values[0]
 
 
-def line(record: dict[str, Any]) -> str:
+def line(record: Record) -> str:
     """One line of JSON."""
     return json.dumps(record, ensure_ascii=False) + "\n"
 

@@ -8,7 +8,9 @@ import collections
 import dataclasses
 import math
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 _Z = 1.959963984540054  # 97.5% quantile of the standard normal: intervals of 95%
 
@@ -56,11 +58,9 @@ def accuracy(problems: Sequence[Hashable], correct: Sequence[bool]) -> dict[str,
     """n (samples), correct, accuracy and its 95% interval in percent; if there are several samples of a problem, their
     number, too. `problems[i]` is whose sample i is.
     """
-    samples: dict[Hashable, list[bool]] = collections.defaultdict(list)
-    for problem, right in zip(problems, correct, strict=True):
-        samples[problem].append(right)
-    sizes = [len(group) for group in samples.values()]
-    low, high = clustered([sum(group) / len(group) for group in samples.values()], sizes)
+    groups = by_problem(problems, correct).values()
+    sizes = [len(group) for group in groups]
+    low, high = clustered([sum(group) / len(group) for group in groups], sizes)
     return {
         "n": len(correct),
         **({"problems": len(sizes)} if len(sizes) < len(correct) else {}),
@@ -68,6 +68,14 @@ def accuracy(problems: Sequence[Hashable], correct: Sequence[bool]) -> dict[str,
         "accuracy": 100 * sum(correct) / len(correct),
         "interval": [100 * low, 100 * high],
     }
+
+
+def by_problem(problems: Sequence[Hashable], values: Sequence[T]) -> dict[Hashable, list[T]]:
+    """The values of each problem's samples, problems in the order of their first one."""
+    groups = collections.defaultdict(list)
+    for problem, value in zip(problems, values, strict=True):
+        groups[problem].append(value)
+    return dict(groups)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,3 +98,29 @@ def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> McNemar:
     n = only_a + only_b
     tail = sum(math.comb(n, k) for k in range(min(only_a, only_b) + 1))
     return McNemar(only_a, only_b, min(1.0, 2 * tail / 2**n))
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """Of a and b in mean over problems, and its 95% interval; proportions, in [-1, 1]."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def paired_bootstrap(a: Sequence[float], b: Sequence[float], *, seed: int = 0, resamples: int = 10_000) -> Difference:
+    """The mean of a - b, with the percentile interval over resampled problems.
+
+    `a[i]` and `b[i]` are the means of two systems' samples of problem i. The order of the problems doesn't matter.
+    Raises ValueError if a and b differ in length or are empty. B. Efron and R. Tibshirani, An Introduction to the
+    Bootstrap (1993), chapter 13.
+    """
+    import numpy as np
+
+    if not a or len(a) != len(b):
+        raise ValueError(f"{len(a)} and {len(b)} problems; expected as many of both, one at least")
+    values, counts = np.unique(np.subtract(a, b), return_counts=True)
+    draws_RV = np.random.default_rng(seed).multinomial(len(a), counts / len(a), size=resamples)  # how often each value
+    low, high = np.quantile(draws_RV @ values / len(a), [0.025, 0.975])
+    return Difference(float(counts @ values / len(a)), float(low), float(high))

@@ -7,7 +7,7 @@ import pytest
 
 from dsmath.error import UserError
 from dsmath.journal import Journal
-from dsmath.score.scoring import score
+from dsmath.score.scoring import read_scored, score
 
 PROGRAM = {
     "code": "print(4)",
@@ -72,15 +72,16 @@ def test_summary_and_scores_follow_the_journal(folder):
     assert (summary["grader"], summary["checkpoint"]) == ("reference", "runs/demo/checkpoints/500")
     assert summary["sandbox"] == ["L0"]
     assert summary["stops"] == {"end": 2, "length": 1, "too_long": 1}
-    assert summary["programs"] == 3
-    assert summary["program_exits"] == {"ok": 2, "timeout": 1}
-    assert summary["by_lang"]["en"]["correct"] == 1
+    assert summary["tools"]["exits"] == {"ok": 2, "timeout": 1}
+    assert summary["breakdowns"]["language"]["en"]["correct"] == 1
+    assert summary["outcomes"] == {"prompt too long": 1, "right": 2, "truncated": 1}
     scores = [json.loads(line) for line in (folder / "scores.jsonl").read_text().splitlines()]
     assert [s["id"] for s in scores] == [r["id"] for r in records]
     assert [s["reason"] for s in scores] == ["close", "different", "no answer", "close"]
     assert scores[1] == {
         **{"id": "embedded-2", "sample": 0, "prediction": "5"},
         **{"answer": "4", "correct": False, "reason": "different"},
+        **{"outcome": "truncated", "program_correct": True},
     }
 
 
@@ -110,6 +111,23 @@ def test_repeated_and_malformed_records_are_skipped_and_logged(folder, caplog):
 def test_lone_surrogates_survive(folder):
     score(write(folder, [trajectory(1, "\\boxed{\ud800}")]), workers=1)
     assert json.loads((folder / "scores.jsonl").read_text())["prediction"] == "\ud800"
+
+
+def test_several_samples_are_voted_on_and_the_problem_is_the_unit(folder):
+    answers = ["4", "4.0", "5", "4"], ["5", "\\frac{10}{2}", "4", "7"]
+    records = [
+        trajectory(number, f"\\boxed{{{answer}}}", sample=sample)
+        for number, samples in enumerate(answers, 1)
+        for sample, answer in enumerate(samples)
+    ]
+    summary = score(write(folder, records), workers=1)
+    assert (summary["n"], summary["problems"], summary["correct"]) == (8, 2, 4)
+    assert summary["sampling"]["samples"] == 4
+    assert summary["sampling"]["pass"]["4"]["accuracy"] == 100
+    assert summary["sampling"]["maj"]["4"]["accuracy"] == 50
+    assert [record["vote"] for record in read_scored(folder)] == [0, 0, 2, 0, 0, 0, 2, 3]
+    low, high = summary["interval"]
+    assert high - low > 80  # two problems, not eight responses
 
 
 def test_journal_of_two_checkpoints_is_refused_and_nothing_written(folder):
