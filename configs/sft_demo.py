@@ -77,4 +77,5 @@ def get_config() -> ConfigDict:
     c.sandbox.memory_mb = 512
     c.sandbox.output_kb = 64
     c.sandbox.workers = 2
+    c.sandbox.required_level = "L1"
     return c

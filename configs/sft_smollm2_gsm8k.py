@@ -80,4 +80,5 @@ def get_config() -> ConfigDict:
     c.sandbox.memory_mb = 1024
     c.sandbox.output_kb = 64
     c.sandbox.workers = 2
+    c.sandbox.required_level = "L1"
     return c

@@ -104,6 +104,7 @@ class Sandbox:
     memory_mb: int
     output_kb: int  # per stream
     workers: int  # programs at a time
+    required_level: str  # L0, L1, L2, L3 or external: dsmath/tool/levels.py
 
 
 @dataclasses.dataclass(frozen=True)

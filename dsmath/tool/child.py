@@ -1,115 +1,167 @@
-"""What a sandboxed interpreter runs before the program: limits, then the program as `__main__`.
+"""One program's process, from the fork of the zygote to its end: lock down, receive the program, run it as `__main__`.
 
-Started by path, as `python -S ... child.py PARCEL CPU_S WALL_S MEMORY_BYTES SITE...`; it imports little, because that
-is paid for by every program. PARCEL is a file descriptor that holds the program; it is overwritten with READY once
-every limit is in force, and closed before the program starts, so that the parent can tell a sandbox that failed from a
-program that failed.
+Nothing here runs in the process that owns the sandbox. What a program can reach is a copy of the zygote's memory, which
+holds nothing but Python and libraries.
 """
 
+import atexit
+import dataclasses
+import itertools
+import json
+import os
 import resource
 import signal
-import site
+import socket
 import sys
+import threading
+import traceback
 import types
+from collections.abc import Sequence
 
-READY = b"\0ready"  # no program looks like it
+from dsmath.tool import lockdown, seccomp
+
+ACCEPTED = b"\x01"  # sent by a child that is locked down and has its program
 MEMORY_STATUS = 112  # exit status after an uncaught MemoryError
-FILE_BYTES = 16 << 20  # size of any file that a program writes
-OPEN_FILES = 256
-PROCESSES = 4096  # of the whole user, threads included; not enforced for root
-FORBIDDEN = frozenset(  # audit events
-    (
-        *("os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.spawn", "os.system", "subprocess.Popen"),
-        *("os.kill", "os.killpg"),
-        "socket.__new__",
-    )
-)
+OPEN_FILES = 64
 
 
-def limit(*, cpu_s: float, wall_s: float, memory_bytes: int) -> None:
-    """Put this process under its limits. Seconds count from now, but RLIMIT_CPU from the start of the process."""
-    for number in (signal.SIGPROF, signal.SIGALRM, signal.SIGXCPU):
-        signal.signal(number, signal.SIG_DFL)
-    with open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")
-    hard_cpu_s = int(cpu_s) + 1  # a backstop behind the timer, which a program could switch off
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """What a child is allowed. `landlock` and `calls` are None where the kernel lacks them or none were asked for."""
+
+    cpu_s: int  # a backstop behind the zygote's own measurement
+    address_space: int  # bytes, the zygote's own included
+    landlock: int | None  # descriptor
+    calls: seccomp.Filter | None
+
+
+def main(channel: socket.socket, rules: Rules, zygote: int) -> None:
+    """Be the child that waits on `channel` for one program, and run it. Doesn't return."""
+    try:
+        _lock_down(channel, rules, zygote)
+        blocks = _receive(channel)
+    except BaseException:  # noqa: BLE001  nobody above may go on in this process
+        traceback.print_exc()  # to the zygote's log
+        os._exit(1)
+    status = 1
+    try:
+        channel.close()
+        status = run(blocks)
+    finally:
+        os._exit(status)
+
+
+def _lock_down(channel: socket.socket, rules: Rules, zygote: int) -> None:
+    lockdown.die_with_parent(zygote)
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    keep = {channel.fileno(), rules.landlock} - {None}
+    for low, high in itertools.pairwise([2, *sorted(keep), os.sysconf("SC_OPEN_MAX")]):
+        os.closerange(low + 1, high)
     for name, value in (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, FILE_BYTES),
+        (resource.RLIMIT_CPU, rules.cpu_s),
+        (resource.RLIMIT_AS, rules.address_space),
         (resource.RLIMIT_NOFILE, OPEN_FILES),
-        (resource.RLIMIT_NPROC, PROCESSES),
-        (resource.RLIMIT_CPU, hard_cpu_s),
-        (resource.RLIMIT_AS, memory_bytes),
     ):
         hard = resource.getrlimit(name)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(name, (value, value))
-    sys.addaudithook(forbid)
-    signal.setitimer(signal.ITIMER_REAL, wall_s)  # for the case that the parent is gone
-    signal.setitimer(signal.ITIMER_PROF, cpu_s)
+    lockdown.hide_memory()
+    if rules.landlock is not None:
+        lockdown.restrict_files(rules.landlock)
+        os.close(rules.landlock)
+    if rules.calls is not None:
+        lockdown.restrict_calls(rules.calls)
 
 
-def forbid(event: str, args: tuple) -> None:
-    """The audit hook that fails whatever would start a process, signal one, or open a socket."""
-    if event in FORBIDDEN:
-        raise PermissionError(f"{event} is not allowed here")
+def _receive(channel: socket.socket) -> list[str]:
+    """The program's blocks; its output goes where the sender says. Ends this process if the zygote has closed."""
+    _, descriptors, _, _ = socket.recv_fds(channel, 1, 3)
+    if not descriptors:
+        os._exit(0)
+    program, stdout, stderr = descriptors
+    os.dup2(stdout, 1)
+    os.dup2(stderr, 2)
+    with open(program, encoding="utf-8") as file:
+        blocks = json.load(file)
+    os.close(stdout)
+    os.close(stderr)
+    os.write(channel.fileno(), ACCEPTED)
+    return blocks
 
 
-def seed(code: str) -> None:
-    """Seed the global generators of the libraries that a program seems to use."""
-    if "random" not in code:
-        return
-    import random
+def run(blocks: Sequence[str]) -> int:
+    """Run blocks one after the other in a fresh `__main__`, all but the last in silence; the last one's exit status.
 
-    random.seed(0)
-    if "numpy" in code:
-        try:
-            import numpy
-        except ImportError:
-            return
-        numpy.random.seed(0)
-
-
-def run(code: str) -> int:
-    """Run a program as `__main__`; its exit status. Tracebacks show the program's frames only."""
+    A block that is run in silence and fails is skipped, as it ended where it failed.
+    """
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main
+    *earlier, last = blocks
+    if earlier:
+        _replay(earlier, main.__dict__)
     try:
-        exec(compile(code, "<string>", "exec"), main.__dict__)
-    except SystemExit:
-        raise
+        exec(compile(last, "<string>", "exec", dont_inherit=True), main.__dict__)
+        status = 0
     except BaseException as e:  # noqa: BLE001  a program may raise anything
-        drop_own_frames(e)
-        sys.excepthook(type(e), e, e.__traceback__)
-        return MEMORY_STATUS if isinstance(e, MemoryError) else 1
-    return 0
+        status = _failed(e)
+    return _finish(main, status)
 
 
-def drop_own_frames(error: BaseException | None) -> None:
-    """Cut the frames of this file, the one of `run` and those of the audit hook, from an error and its causes."""
-    while error is not None:
-        traceback = types.SimpleNamespace(tb_next=error.__traceback__)  # in front of the first
-        first = traceback
-        while traceback.tb_next is not None:
-            if traceback.tb_next.tb_frame.f_code.co_filename == __file__:
-                traceback.tb_next = traceback.tb_next.tb_next
-            else:
-                traceback = traceback.tb_next
-        error.__traceback__ = first.tb_next
+def _replay(blocks: list[str], names: dict) -> None:
+    kept = [os.dup(1), os.dup(2)]
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)
+    os.dup2(silence, 2)
+    for block in blocks:
+        try:
+            exec(compile(block, "<string>", "exec", dont_inherit=True), names)
+        except BaseException:  # noqa: BLE001  a program may raise anything
+            continue
+    for stream, copy in enumerate(kept, start=1):
+        os.dup2(copy, stream)
+    os.closerange(3, OPEN_FILES)
+
+
+def _failed(error: BaseException) -> int:
+    """Print an error as the interpreter would; the exit status. Tracebacks show the program's frames only."""
+    _drop_own_frames(error)
+    if isinstance(error, SystemExit):
+        if error.code is None or isinstance(error.code, int):
+            return (error.code or 0) & 0xFF
+        print(error.code, file=sys.stderr)
+        return 1
+    try:
+        sys.excepthook(type(error), error, error.__traceback__)
+    except BaseException as e:  # noqa: BLE001  the hook may be the program's own
+        sys.__excepthook__(type(e), e, None)
+    return MEMORY_STATUS if isinstance(error, MemoryError) else 1
+
+
+def _drop_own_frames(error: BaseException) -> None:
+    """Cut the frames of this file from an error and its causes."""
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        while error.__traceback__ is not None and error.__traceback__.tb_frame.f_code.co_filename == __file__:
+            error.__traceback__ = error.__traceback__.tb_next
         error = error.__cause__ or error.__context__
 
 
-if __name__ == "__main__":
-    parcel, cpu_s, wall_s, memory_bytes, *site_folders = sys.argv[1:]
-    with open(int(parcel), "r+b") as file:
-        source = file.read().decode("utf-8", "surrogatepass")
-        sys.path.extend(site_folders)
-        sys.argv = [""]
-        site.setquit()
-        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
-        limit(cpu_s=float(cpu_s), wall_s=float(wall_s), memory_bytes=int(memory_bytes))
-        file.seek(0)
-        file.truncate()
-        file.write(READY)
-    seed(source)
-    sys.exit(run(source))
+def _finish(main: types.ModuleType, status: int) -> int:
+    """What the interpreter does at its end, but for tearing down modules that nobody will miss.
+
+    Its order: threads, exit functions, the program's own objects.
+    """
+    for step in (threading._shutdown, atexit._run_exitfuncs, main.__dict__.clear):
+        try:
+            step()
+        except BaseException as e:  # noqa: BLE001  a program's thread or exit function may raise anything
+            status = _failed(e) or status
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            continue  # replaced or closed by the program
+    return status

@@ -17,7 +17,7 @@ SHOWN_TOKENS = 100  # of a traceback, likewise
 
 # A program that mentions these is an error, and doesn't run.
 REFUSED = re.compile(r"input\(|os.system\(")
-REFUSAL = Ran(exit=Exit.ERROR, stdout="", stderr="RuntimeError", cpu_s=0.0, wall_s=0.0, truncated=False)
+REFUSAL = Ran(exit=Exit.ERROR, stdout="", stderr="RuntimeError", cpu_s=0.0, wall_s=0.0, peak_bytes=0, truncated=False)
 
 _DOCSTRING = '"""'
 _TRACEBACK = "Traceback (most recent call last):\n"

@@ -1,36 +1,61 @@
-"""Running model-written programs: one fresh interpreter each, under limits.
+"""Running model-written programs: the client of the zygotes (dsmath/tool/zygote.py).
 
-Level L0: a process in a session of its own, resource limits, CPU and wall timers, capped output, scrubbed environment,
-temporary folder, and an audit hook against processes, signals and sockets. It holds off accidents, not attackers: a
-program can read what the user can read, and C code gets past the hook.
+    with Sandbox(limits) as sandbox:
+        ran = sandbox.run("print(6 * 7)")
+        future = sandbox.submit(code)  # future.cancel() kills it
+
+A program gets a child process of its own, locked down before it starts. What is known about it is what it wrote to its
+two pipes and what the kernel says of its end, so there is nothing that it could forge. Time is judged by CPU seconds,
+and by elapsed seconds without those in which the program waited for a CPU, so that a busy host flips no score.
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import enum
+import functools
+import json
 import os
+import re
 import selectors
 import signal
-import site
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import dsmath
 from dsmath import config
 from dsmath.error import UserError
-from dsmath.tool import child
+from dsmath.tool import child, levels, lockdown, zygote
+from dsmath.tool.zygote import Cause, Op
 
-WALL_FACTOR, WALL_EXTRA_S = 3.0, 2.0  # programs are judged by CPU time; the wall clock ends those that wait
-SMALLEST_MEMORY_MB = 64  # of address space; the interpreter alone takes about 20
-DRAIN_S = 0.2  # wait for the end of the output of a dead program
-READ_BYTES = 65536
-# No site (-S: its .pth files triple the start-up; the folders are passed on instead), no user site, no script folder on
-# the path, no bytecode written, UTF-8, tracebacks without markers under the source.
-PYTHON_FLAGS = ("-S", "-s", "-P", "-B", "-X", "utf8", "-X", "no_debug_ranges")
+SMALLEST_MEMORY_MB = 16  # beyond what the interpreter and its libraries take
+MOST_WORKERS = 512
+TICK_S = 0.01  # between two readings of the output of programs that still run
+STUCK_S = 60.0  # past every limit of a program, for a zygote to say so before it is taken for dead
+CLOSE_S = 5.0
+# Programs that mention one of these go to the zygote that has numpy and SymPy loaded.
+_HEAVY = re.compile(r"\b(?:numpy|sympy|mpmath|scipy|pandas|matplotlib|networkx|statsmodels|sklearn)\b")
+# No site (its .pth files are slow; the folders are passed on instead), no user site, no bytecode written, no buffers
+# that a kill would lose, UTF-8, tracebacks without markers under the source.
+_PYTHON_FLAGS = ("-S", "-s", "-B", "-u", "-X", "utf8", "-X", "no_debug_ranges")
+_ENVIRONMENT = {
+    "HOME": "/",
+    "LANG": "C.UTF-8",
+    "TZ": "UTC",
+    "PYTHONHASHSEED": "0",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "1",
+}
 
 
 class Exit(enum.StrEnum):
@@ -39,7 +64,7 @@ class Exit(enum.StrEnum):
     OK = "ok"
     ERROR = "error"  # an exception, a non-zero status, or a signal
     TIMEOUT = "timeout"
-    MEMORY = "memory"
+    MEMORY = "memory"  # or more threads than allowed
     OUTPUT = "output"  # it wrote more than it may
     SANDBOX = "sandbox"  # the sandbox failed or was closed: nothing is known about the program
 
@@ -53,46 +78,75 @@ class Ran:
     stderr: str
     cpu_s: float
     wall_s: float
+    peak_bytes: int  # resident, including the interpreter with its libraries
     truncated: bool  # whether a stream was cut at its limit
 
 
 class Sandbox:
     """Runs programs, `limits.workers` at a time. Thread-safe. `close` kills what still runs."""
 
-    def __init__(self, limits: config.Sandbox):
-        for name, value in dataclasses.asdict(limits).items():
-            if value <= 0:
-                raise UserError(f"config.sandbox.{name} is {value}; expected more than 0")
-        if limits.memory_mb < SMALLEST_MEMORY_MB:
-            raise UserError(f"config.sandbox.memory_mb is {limits.memory_mb}; expected at least {SMALLEST_MEMORY_MB}")
+    def __init__(self, limits: config.Sandbox, *, lock_down: bool = True):
+        """Starts a zygote and probes it. Raises UserError below `limits.required_level`, or where a limit is no limit.
+
+        `lock_down=False` leaves out Landlock and seccomp, to measure what they cost.
+        """
+        _check(limits)
         self.limits = limits
-        self._root = tempfile.TemporaryDirectory(prefix="dsmath-", ignore_cleanup_errors=True)
-        self._pool = concurrent.futures.ThreadPoolExecutor(limits.workers, thread_name_prefix="sandbox")
-        self._lock = threading.Lock()
-        self._running: set[int] = set()  # process groups that may be killed: not reaped yet
+        self._start_zygote = functools.partial(_Zygote, limits, levels.around(limits), lock_down=lock_down)
+        self._lock = threading.RLock()
         self._closed = False
+        self._next_id = zygote.READY_ID + 1
+        self._waiting: deque[_Job] = deque()
+        self._running: dict[int, _Job] = {}
+        self._zygotes: dict[str, _Zygote] = {}
+        self._selector = selectors.DefaultSelector()
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._selector.register(self._wake_read, selectors.EVENT_READ, None)
+        self._thread = threading.Thread(target=self._serve, name="sandbox", daemon=True)
+        self._thread.start()
+        try:
+            self.level = self._probe()
+        except BaseException:
+            self.close()
+            raise
 
-    @property
-    def level(self) -> dict[str, Any]:
-        """What contained the programs, to be written next to their results."""
-        return {"level": "L0"} | dataclasses.asdict(self.limits)
+    def submit(self, code: str, *, replay: Sequence[str] = ()) -> concurrent.futures.Future[Ran]:
+        """Queue a program. `replay` are earlier blocks that run first, in the same `__main__` and in silence."""
+        program = json.dumps([*replay, code]).encode()
+        kind = "heavy" if any(_HEAVY.search(block) for block in (*replay, code)) else "light"
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the sandbox is closed")
+            job = _Job(self._next_id, kind, program, concurrent.futures.Future(), self.limits.output_kb * 1024)
+            self._next_id += 1
+            self._waiting.append(job)
+            self._start_waiting()
+        job.future.add_done_callback(lambda future: future.cancelled() and self._cancel(job))
+        return job.future
 
-    def submit(self, code: str) -> concurrent.futures.Future[Ran]:
-        """Queue a program."""
-        return self._pool.submit(self._run, code)
-
-    def run(self, code: str) -> Ran:
+    def run(self, code: str, *, replay: Sequence[str] = ()) -> Ran:
         """Run one program and wait for it."""
-        return self.submit(code).result()
+        return self.submit(code, replay=replay).result()
 
     def close(self) -> None:
-        """Kill what runs, cancel what waits, remove all files. Idempotent."""
+        """Kill what runs, cancel what waits. Idempotent."""
         with self._lock:
+            if self._closed:
+                return
             self._closed = True
-            for group in self._running:
-                os.killpg(group, signal.SIGKILL)
-        self._pool.shutdown(cancel_futures=True)
-        self._root.cleanup()
+            waiting, self._waiting = self._waiting, deque()
+        for job in waiting:
+            job.future.cancel()
+            job.future.set_running_or_notify_cancel()
+        self._wake()
+        self._thread.join()
+        for one in self._zygotes.values():
+            one.close()
+        for job in list(self._running.values()):
+            self._complete(job, Exit.SANDBOX, stderr="the sandbox was closed")
+        self._selector.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
 
     def __enter__(self) -> "Sandbox":
         return self
@@ -100,136 +154,265 @@ class Sandbox:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _run(self, code: str) -> Ran:
-        parcel = os.memfd_create("program")
-        try:
-            os.write(parcel, code.encode("utf-8", "surrogatepass"))
-            os.lseek(parcel, 0, os.SEEK_SET)
-            with tempfile.TemporaryDirectory(dir=self._root.name, ignore_cleanup_errors=True) as folder:
-                ran = self._run_in(folder, parcel)
-            ready = os.pread(parcel, len(child.READY) + 1, 0) == child.READY
-        finally:
-            os.close(parcel)
-        if self._closed or not ready:
-            return dataclasses.replace(ran, exit=Exit.SANDBOX)
-        return ran
-
-    def _run_in(self, folder: str, parcel: int) -> Ran:
-        start = time.monotonic()
-        wall_limit_s = WALL_FACTOR * self.limits.timeout_s + WALL_EXTRA_S
-        process = self._start(folder, parcel, wall_limit_s)
-        try:
-            output = _Output(process, limit=self.limits.output_kb * 1024)
-            ended = output.read(until=start + wall_limit_s)
-        finally:
-            with self._lock:  # not reaped yet, so the group can't be anyone else's
-                os.killpg(process.pid, signal.SIGKILL)
-                self._running.discard(process.pid)
-        # An ended leader is a zombie until wait4, so its status is its own, not that of our kill.
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.drain()
-        cpu_s = usage.ru_utime + usage.ru_stime
-        return Ran(
-            exit=self._exit(process.returncode, ended, output.truncated, cpu_s),
-            stdout=output.text(process.stdout),
-            stderr=output.text(process.stderr),
-            cpu_s=round(cpu_s, 4),
-            wall_s=round(time.monotonic() - start, 4),
-            truncated=output.truncated,
-        )
-
-    def _start(self, folder: str, parcel: int, wall_limit_s: float) -> subprocess.Popen:
-        settings = (parcel, self.limits.timeout_s, wall_limit_s + 1, self.limits.memory_mb << 20)
-        command = [sys.executable, *PYTHON_FLAGS, child.__file__, *map(str, settings), *_site_folders()]
-        with self._lock:
-            if self._closed:
-                raise concurrent.futures.CancelledError("the sandbox is closed")
-            process = subprocess.Popen(
-                command,
-                cwd=folder,
-                env=_environment(folder),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                pass_fds=(parcel,),
-                start_new_session=True,
+    def _probe(self) -> dict[str, Any]:
+        """What contains the programs, to be written next to their results."""
+        with tempfile.NamedTemporaryFile(prefix="dsmath-probe-") as file:
+            ran = self.run(levels.probe(file.name))
+            if ran.exit is not Exit.OK:
+                raise UserError(f"the sandbox does not start here: {_last_line(ran.stderr) or ran.exit}")
+            level, does = levels.judge(ran.stdout, self._zygotes["light"].process.pid)
+        required = self.limits.required_level
+        if required == levels.EXTERNAL:
+            level = levels.EXTERNAL
+        elif level < required:
+            lacks = "; ".join(levels.missing()) or f"a program could {', '.join(does) or 'see files of the host'}"
+            raise UserError(
+                f"config.sandbox.required_level is {required}, this machine gives {level}: {lacks}; run elsewhere, or "
+                f"let programs run with less around them: --config.sandbox.required_level={level}"
             )
-            self._running.add(process.pid)
-        return process
+        user = {"landlock_abi": lockdown.landlock_abi(), "uid": os.geteuid()}
+        return {"level": level, **user, **dataclasses.asdict(self.limits)}
 
-    def _exit(self, status: int, ended: bool, truncated: bool, cpu_s: float) -> Exit:
-        if truncated:
-            return Exit.OUTPUT
-        if not ended or -status in (signal.SIGPROF, signal.SIGXCPU, signal.SIGALRM):
-            return Exit.TIMEOUT
-        if -status == signal.SIGKILL:  # by the kernel: the hard CPU limit, or out of memory
-            return Exit.TIMEOUT if cpu_s >= self.limits.timeout_s else Exit.MEMORY
-        if status == child.MEMORY_STATUS:
-            return Exit.MEMORY
-        return Exit.OK if status == 0 else Exit.ERROR
+    # Jobs: waiting -> running -> complete. Every method below holds the lock where it touches them.
+
+    def _start_waiting(self) -> None:
+        """Hand programs to zygotes while there is room."""
+        while self._waiting and len(self._running) < self.limits.workers and not self._closed:
+            job = self._waiting.popleft()
+            if job.future.cancelled():
+                job.future.set_running_or_notify_cancel()
+                continue
+            try:
+                if job.kind not in self._zygotes:
+                    self._zygotes[job.kind] = self._start_zygote(job.kind)
+                    self._selector.register(self._zygotes[job.kind].client, selectors.EVENT_READ, job.kind)
+                    self._wake()
+                job.start(self._zygotes[job.kind])
+            except (BlockingIOError, BrokenPipeError, ConnectionResetError):  # the zygote has enough to do, or has gone
+                self._waiting.appendleft(job)
+                return
+            except OSError as e:
+                self._complete(job, Exit.SANDBOX, stderr=f"no program can start: {e}")
+                continue
+            self._running[job.id] = job
+            if len(self._running) == 1:
+                self._wake()
+
+    def _cancel(self, job: "_Job") -> None:
+        with self._lock:
+            if job.id in self._running and not self._closed:
+                job.zygote.kill(job.id)
+
+    def _complete(self, job: "_Job", exit: Exit, **values: Any) -> None:
+        self._running.pop(job.id, None)
+        stdout, stderr = job.close()
+        ran = Ran(exit, stdout, stderr, 0.0, 0.0, 0, job.truncated)
+        if job.future.set_running_or_notify_cancel():
+            job.future.set_result(dataclasses.replace(ran, **values))
+
+    # The thread that reads.
+
+    def _serve(self) -> None:
+        while not self._closed:
+            for key, _ in self._selector.select(TICK_S if self._running else None):
+                if key.data is None:
+                    with contextlib.suppress(BlockingIOError):
+                        os.read(self._wake_read, 4096)
+                else:
+                    self._hear(key.data)
+            with self._lock:
+                self._read_outputs()
+                self._start_waiting()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._wake_write, b"\0")
+
+    def _hear(self, kind: str) -> None:
+        """Take what a zygote says, until it says no more for now."""
+        one = self._zygotes[kind]
+        while True:
+            try:
+                reply = one.client.recv(zygote.REPLY.size, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except ConnectionResetError:
+                reply = b""
+            with self._lock:
+                if not reply:
+                    self._bury(kind)
+                    return
+                id, cause, status, cpu_s, wall_s, peak_bytes = zygote.REPLY.unpack(reply)
+                if id == zygote.READY_ID:
+                    continue
+                job = self._running[id]
+                job.read()
+                exit = _exit(Cause(cause), status, job.truncated)
+                log = {"stderr": one.said()} if exit is Exit.SANDBOX else {}
+                self._complete(job, exit, cpu_s=round(cpu_s, 4), wall_s=round(wall_s, 4), peak_bytes=peak_bytes, **log)
+                self._start_waiting()
+
+    def _bury(self, kind: str) -> None:
+        """Fail the programs of a zygote that has gone; the next program starts another one."""
+        one = self._zygotes.pop(kind)
+        self._selector.unregister(one.client)
+        log = one.close()
+        for job in [job for job in self._running.values() if job.zygote is one]:
+            self._complete(job, Exit.SANDBOX, stderr=log or "the sandbox's process was killed")
+
+    def _read_outputs(self) -> None:
+        """Take what programs wrote; end those that wrote too much, and zygotes that say nothing any more."""
+        now = time.monotonic()
+        longest = zygote.WALL_FACTOR * self.limits.timeout_s + zygote.WALL_EXTRA_S + STUCK_S
+        for job in self._running.values():
+            if now - job.started < TICK_S:
+                continue
+            job.read()
+            if job.truncated:
+                job.zygote.kill(job.id)
+            if now - job.started > longest:
+                job.zygote.process.kill()
 
 
-class _Output:
-    """The output of one process, read until the process ends."""
+class _Job:
+    """A program on its way: its future, and the ends of its pipes that are read."""
 
-    def __init__(self, process: subprocess.Popen, *, limit: int):
-        self._limit = limit
-        self._bytes = {process.stdout: bytearray(), process.stderr: bytearray()}
-        self._pid = os.pidfd_open(process.pid)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._pid, selectors.EVENT_READ)
-        for pipe in self._bytes:
-            self._selector.register(pipe, selectors.EVENT_READ)
+    def __init__(self, id: int, kind: str, program: bytes, future: concurrent.futures.Future, limit: int):
+        self.id, self.kind, self.program, self.future = id, kind, program, future
+        self.limit = limit  # bytes per stream
+        self.started = 0.0
+        self.zygote: _Zygote | None = None
+        self._outputs: dict[int, bytearray] = {}  # by descriptor: stdout, stderr
 
     @property
     def truncated(self) -> bool:
-        return any(len(b) > self._limit for b in self._bytes.values())
+        return any(len(output) > self.limit for output in self._outputs.values())
 
-    def read(self, *, until: float) -> bool:
-        """Read until the process has ended (True), or too much came, or the time is up (False)."""
-        while not self.truncated and (left := until - time.monotonic()) > 0:
-            for key, _ in self._selector.select(left):
-                if key.fileobj == self._pid:
-                    return True
-                self._take(key.fileobj)
-        return False
+    def start(self, one: "_Zygote") -> None:
+        """Send the program to a zygote. Raises BlockingIOError if it can't take more for now."""
+        pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(2)]
+        program = os.memfd_create("program")
+        try:
+            with open(program, "wb", closefd=False) as file:
+                file.write(self.program)
+            os.lseek(program, 0, os.SEEK_SET)
+            message = zygote.REQUEST.pack(Op.RUN, self.id)
+            descriptors = [program, *(write for _, write in pipes)]
+            socket.send_fds(one.client, [message], descriptors, socket.MSG_DONTWAIT)
+        except BaseException:
+            for read, _ in pipes:
+                os.close(read)
+            raise
+        finally:
+            for descriptor in (program, *(write for _, write in pipes)):
+                os.close(descriptor)
+        for read, _ in pipes:
+            os.set_blocking(read, False)
+            self._outputs[read] = bytearray()
+        self.zygote, self.started = one, time.monotonic()
 
-    def drain(self) -> None:
-        """Take what a dead process left in its pipes, and close them."""
-        self._selector.unregister(self._pid)
-        os.close(self._pid)
-        until = time.monotonic() + DRAIN_S
-        while self._selector.get_map() and not self.truncated and (left := until - time.monotonic()) > 0:
-            for key, _ in self._selector.select(left):
-                self._take(key.fileobj)
-        self._selector.close()
-        for pipe in self._bytes:
-            pipe.close()
+    def read(self) -> None:
+        """Take what there is, up to one byte more than the limit."""
+        for pipe, output in self._outputs.items():
+            with contextlib.suppress(BlockingIOError):
+                while len(output) <= self.limit and (piece := os.read(pipe, self.limit + 1 - len(output))):
+                    output += piece
 
-    def text(self, pipe: Any) -> str:
-        return bytes(self._bytes[pipe][: self._limit]).decode("utf-8", "backslashreplace")
-
-    def _take(self, pipe: Any) -> None:
-        read = os.read(pipe.fileno(), READ_BYTES)
-        if read:
-            self._bytes[pipe] += read
-        else:
-            self._selector.unregister(pipe)
-
-
-def _environment(folder: str) -> dict[str, str]:
-    return {
-        "HOME": folder,
-        "TMPDIR": folder,
-        "LANG": "C.UTF-8",
-        "PYTHONHASHSEED": "0",
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "MALLOC_ARENA_MAX": "1",
-    }
+    def close(self) -> tuple[str, str]:
+        """Let go of the pipes; what came through them, as text."""
+        for pipe in self._outputs:
+            os.close(pipe)
+        texts = [bytes(o[: self.limit]).decode("utf-8", "backslashreplace") for o in self._outputs.values()]
+        self._outputs = {pipe: output for pipe, output in enumerate(self._outputs.values())}
+        return (texts[0], texts[1]) if texts else ("", "")
 
 
-def _site_folders() -> list[str]:
-    return [folder for folder in site.getsitepackages() if Path(folder).is_dir()]
+class _Zygote:
+    """A zygote's process and the socket to it."""
+
+    def __init__(self, limits: config.Sandbox, around: list[str], kind: str, *, lock_down: bool):
+        self.client, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._log, log = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        settings = zygote.Settings(
+            socket=theirs.fileno(),
+            kind=kind,
+            site_folders=levels.site_folders(),
+            readable=levels.readable(),
+            timeout_s=limits.timeout_s,
+            memory_bytes=limits.memory_mb << 20,
+            lockdown=lock_down,
+        )
+        python = [sys.executable, *_PYTHON_FLAGS, "-m", "dsmath.tool.zygote", json.dumps(dataclasses.asdict(settings))]
+        try:
+            self.process = subprocess.Popen(
+                [*around, *python],
+                cwd="/",
+                env=_ENVIRONMENT | {"PYTHONPATH": str(Path(dsmath.__file__).parents[1])},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        finally:
+            theirs.close()
+            os.close(log)
+
+    def kill(self, id: int) -> None:
+        """Have a program killed."""
+        with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+            self.client.send(zygote.REQUEST.pack(Op.KILL, id), socket.MSG_DONTWAIT)
+
+    def close(self) -> str:
+        """End it, and with it every program that it runs; what it said last, if something went wrong."""
+        self.client.close()
+        try:
+            self.process.wait(CLOSE_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        said = self.said()
+        os.close(self._log)
+        return said
+
+    def said(self) -> str:
+        """What it or a child that could not be locked down wrote to its standard error."""
+        with contextlib.suppress(BlockingIOError):
+            return os.read(self._log, 65536).decode("utf-8", "backslashreplace").strip()
+        return ""
+
+
+def _check(limits: config.Sandbox) -> None:
+    for name in ("timeout_s", "memory_mb", "output_kb", "workers"):
+        if getattr(limits, name) <= 0:
+            raise UserError(f"config.sandbox.{name} is {getattr(limits, name)}; expected more than 0")
+    if limits.memory_mb < SMALLEST_MEMORY_MB:
+        raise UserError(f"config.sandbox.memory_mb is {limits.memory_mb}; expected at least {SMALLEST_MEMORY_MB}")
+    if limits.workers > MOST_WORKERS:
+        raise UserError(f"config.sandbox.workers is {limits.workers}; expected at most {MOST_WORKERS}")
+    if limits.required_level not in (*levels.LEVELS, levels.EXTERNAL):
+        expected = ", ".join((*levels.LEVELS, levels.EXTERNAL))
+        raise UserError(f"config.sandbox.required_level is {limits.required_level!r}; expected one of: {expected}")
+
+
+def _last_line(text: str) -> str:
+    return text.rpartition("\n")[2]
+
+
+def _exit(cause: Cause, status: int, truncated: bool) -> Exit:
+    """How a program ended, from why its zygote ended it, if it did, and the kernel's wait status."""
+    if cause is Cause.SETUP:
+        return Exit.SANDBOX
+    if truncated:
+        return Exit.OUTPUT
+    if cause is not Cause.ITSELF:
+        return {Cause.TIMEOUT: Exit.TIMEOUT, Cause.THREADS: Exit.MEMORY, Cause.CLIENT: Exit.SANDBOX}[cause]
+    match os.waitstatus_to_exitcode(status):
+        case 0:
+            return Exit.OK
+        case child.MEMORY_STATUS | -9:  # SIGKILL by the kernel: out of memory
+            return Exit.MEMORY
+        case -24:  # SIGXCPU
+            return Exit.TIMEOUT
+        case _:
+            return Exit.ERROR

@@ -10,7 +10,7 @@ from dsmath.data import gsm8k
 from dsmath.error import UserError
 from dsmath.text.source import Source
 
-LIMITS = config.Sandbox(timeout_s=5.0, memory_mb=512, output_kb=16, workers=2)
+LIMITS = config.Sandbox(timeout_s=5.0, memory_mb=512, output_kb=16, workers=2, required_level="L1")
 
 
 def lines(question: str, solution: str, gold: str) -> list[str]:

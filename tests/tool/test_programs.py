@@ -17,7 +17,7 @@ def block(code: str) -> str:
 
 
 def ran(exit: Exit = Exit.OK, stdout: str = "", stderr: str = "") -> Ran:
-    return Ran(exit=exit, stdout=stdout, stderr=stderr, cpu_s=0.0, wall_s=0.0, truncated=False)
+    return Ran(exit=exit, stdout=stdout, stderr=stderr, cpu_s=0.0, wall_s=0.0, peak_bytes=0, truncated=False)
 
 
 def test_a_program_runs_only_if_the_response_ends_with_a_fence():

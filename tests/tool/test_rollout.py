@@ -2,8 +2,12 @@
 
 import dataclasses
 import json
+import os
+import signal
 import sys
+import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,7 +94,7 @@ class ScriptedGenerator:
 
 @pytest.fixture(scope="module")
 def sandbox():
-    with Sandbox(config.Sandbox(timeout_s=5.0, memory_mb=512, output_kb=64, workers=2)) as sandbox:
+    with Sandbox(config.Sandbox(timeout_s=5.0, memory_mb=512, output_kb=64, workers=2, required_level="L1")) as sandbox:
         yield sandbox
 
 
@@ -393,11 +397,27 @@ def test_a_response_that_outgrows_the_cache_ends_where_it_is(sandbox):
     assert generator.released == ["p"]
 
 
-def test_a_failing_sandbox_raises(monkeypatch):
-    monkeypatch.setattr(sys, "executable", "/bin/false")
+def kill_zygotes(sandbox):
+    for pid in Path("/proc/thread-self/children").read_text().split():
+        if b"dsmath.tool.zygote" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(int(pid), signal.SIGKILL)
+
+
+def test_a_program_whose_sandbox_died_runs_again():
+    generator = ScriptedGenerator(
+        {"p": [Says("```python\nimport time\ntime.sleep(0.3)\nprint(42)\n```\n", Stop.TEXT), Says("42", Stop.END)]}
+    )
+    with Sandbox(config.Sandbox(timeout_s=5.0, memory_mb=512, output_kb=64, workers=1, required_level="L1")) as sandbox:
+        threading.Timer(0.1, kill_zygotes, [sandbox]).start()
+        (record,) = run([Problem("p")], generator, sandbox)
+    assert [program["stdout"] for program in record["programs"]] == ["42\n"]
+
+
+def test_a_sandbox_that_does_not_start_again_raises(monkeypatch):
     generator = ScriptedGenerator({"p": [Says("```python\nprint(1)\n```\n", Stop.TEXT)]})
-    with (
-        Sandbox(config.Sandbox(timeout_s=1.0, memory_mb=512, output_kb=64, workers=1)) as broken,
-        pytest.raises(RuntimeError, match="the sandbox failed on a program of p"),
-    ):
-        list(run([Problem("p")], generator, broken))
+    limits = config.Sandbox(timeout_s=1.0, memory_mb=512, output_kb=64, workers=1, required_level="L1")
+    with Sandbox(limits) as broken:
+        monkeypatch.setattr(sys, "executable", "/bin/false")
+        kill_zygotes(broken)
+        with pytest.raises(RuntimeError, match="the sandbox failed 3 times on a program of p"):
+            list(run([Problem("p")], generator, broken))

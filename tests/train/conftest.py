@@ -82,7 +82,7 @@ CONFIG = Config(
         top_k=0,
         grader="reference",
     ),
-    sandbox=Sandbox(timeout_s=5.0, memory_mb=512, output_kb=64, workers=1),
+    sandbox=Sandbox(timeout_s=5.0, memory_mb=512, output_kb=64, workers=1, required_level="L1"),
 )
 
 
