@@ -1,73 +1,66 @@
-"""The results of a workdir: accuracies with 95% intervals, and paired tests on the problems that two runs share.
+"""The results of a workdir: accuracies with 95% intervals, paired tests, details, and the paper's Table 5.
 
-What the tables show is collected once, as records; the terminal and results.md are two renderings of them.
+What the tables show is collected once, as records and sheets; the terminal and the pages are renderings of them.
 """
 
 import dataclasses
-import itertools
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from dsmath import journal
 from dsmath.error import UserError
+from dsmath.report import details, table5
+from dsmath.report import paired as pairs
+from dsmath.report.sheet import Sheet, percent
 from dsmath.score import suites
-from dsmath.score.scoring import SCORES, SUMMARY
-from dsmath.score.statistics import McNemar, mcnemar
+from dsmath.score.scoring import SUMMARY, write
 
-MODES = {"cot": "CoT", "tool": "TIR"}
+_INTRODUCTION = """# Results
 
-_ACCURACIES = ("Suite", "Mode", "Step", "Accuracy [95%]", "n", "Protocol", "Grader", "Checkpoint")
-_PAIRED = ("Suite", "a", "b", "n", "only a", "only b", "McNemar p")
+Accuracy in percent, with Wilson's 95% interval; where there are several samples per problem, the problem is its unit.
+n is the number of graded responses.
 
-
-@dataclasses.dataclass(frozen=True)
-class Paired:
-    """Two runs, a and b, on the problems that both have finished."""
-
-    suite: str
-    mode_a: str
-    step_a: int | str
-    mode_b: str
-    step_b: int | str
-    n: int
-    test: McNemar
+"""
 
 
 def report(workdir: Path, console: Console | None = None) -> dict[str, Any]:
-    """Print the tables to `console` (stdout), write WORKDIR/report/results.md, and return it all as JSON values."""
+    """Print the tables to `console` (stdout), write them to WORKDIR/report, and return it all as JSON values.
+
+    Written: results.md, and the paper's Table 5 with this folder's rows in it as table5.md and table5.csv.
+    """
     console = console or Console()
     summaries = rows(workdir)
-    comparisons = paired(summaries)
-    cells = [accuracy_cells(summary) for summary in summaries]
-    paired_cells = [comparison_cells(comparison) for comparison in comparisons]
-    console.print(_terminal("Accuracy in %", _ACCURACIES[:-1], [row[:-1] for row in cells]))  # paths are for the page
-    if paired_cells:
-        console.print(_terminal("Paired comparisons", _PAIRED, paired_cells))
-    path = Path(workdir) / "report" / "results.md"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(markdown(cells, paired_cells), encoding="utf-8")
-    except OSError as e:
-        raise UserError(f"cannot write {path}: {e.strerror}; make the folder writable") from e
-    console.print(f"Written to {path}", soft_wrap=True, highlight=False)
+    comparisons = pairs.paired(summaries)
+    cells = [*table5.paper(), *table5.measured(summaries)]
+    sheets = [_accuracies(summaries)]
+    if comparisons:
+        sheets.append(pairs.sheet(comparisons, details.MODES))
+    sheets += details.sheets(summaries)
+    for sheet in sheets:
+        console.print(sheet.terminal())
+    if any(cell.origin is table5.Origin.MEASURED for cell in cells):
+        console.print(table5.terminal(cells))
+    folder = Path(workdir) / "report"
+    pages = {
+        "markdown": (folder / "results.md", _INTRODUCTION + "\n".join(sheet.markdown() for sheet in sheets)),
+        "table5": (folder / "table5.md", table5.markdown(cells)),
+        "table5_csv": (folder / "table5.csv", table5.csv(cells)),
+    }
+    _write(folder, pages)
+    console.print(f"Written to {', '.join(str(path) for path, _ in pages.values())}", soft_wrap=True, highlight=False)
     return {
         "results": [{key: value for key, value in summary.items() if key != "folder"} for summary in summaries],
         "paired": [dataclasses.asdict(comparison) for comparison in comparisons],
-        "markdown": str(path),
+        **{name: str(path) for name, (path, _) in pages.items()},
     }
 
 
 def rows(workdir: Path) -> list[dict[str, Any]]:
     """All summaries of a workdir by suite, mode and step, each with its folder.
 
-    Raises UserError if there is none, or if one can't be read.
+    Raises UserError if there is none, or if one can't be read or lacks what is shown.
     """
     paths = sorted(Path(workdir).glob(f"evals/*/*/{SUMMARY}"))
     if not paths:
@@ -75,91 +68,37 @@ def rows(workdir: Path) -> list[dict[str, Any]]:
     summaries = []
     for path in paths:
         try:
-            summaries.append({**json.loads(path.read_text(encoding="utf-8")), "folder": path.parent})
+            summary = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as e:
             raise UserError(f"cannot read {path}: {e}; write it again with `dsmath score`") from e
+        if missing := [key for key in ("breakdowns", "outcomes", "tools") if key not in summary]:
+            raise UserError(
+                f"{path} has no {missing[0]!r}, it is an older version's; write it again with `dsmath score`"
+            )
+        summaries.append({**summary, "folder": path.parent})
     order = list(suites.SUITES)
     return sorted(summaries, key=lambda s: (order.index(suites.find(s["suite"]).name), s["mode"], _step_key(s["step"])))
 
 
-def paired(summaries: list[dict[str, Any]]) -> list[Paired]:
-    """TIR against CoT at each step, then each later step against the first one, per suite.
-
-    Runs are compared only under the same protocol and grader.
-    """
-    return [*_tir_against_cot(summaries), *_steps_against_first(summaries)]
+def _accuracies(summaries: list[dict[str, Any]]) -> Sheet:
+    header = ("Suite", "Mode", "Step", "Accuracy [95%]", "n", "Protocol", "Grader", "Checkpoint")
+    return Sheet("Accuracy in %", header, [_accuracy_cells(summary) for summary in summaries])
 
 
-def accuracy_cells(summary: dict[str, Any]) -> tuple[str, ...]:
-    """One row of the table of accuracies."""
+def _accuracy_cells(summary: dict[str, Any]) -> tuple[str, ...]:
     size = suites.find(summary["suite"]).size
-    low, high = summary["interval"]
+    n, problems = summary["n"], summary.get("problems", summary["n"])
+    done = str(n) if size in (None, problems) else f"{problems} of {size}"
+    if problems < n:
+        done += f", {n} samples"
     return (
-        suites.find(summary["suite"]).title,
-        MODES[summary["mode"]],
-        str(summary["step"]),
-        f"{summary['accuracy']:.1f} [{low:.1f}, {high:.1f}]",
-        str(summary["n"]) if size in (None, summary["n"]) else f"{summary['n']} of {size}",
+        *details.run_cells(summary),
+        percent(summary),
+        done,
         summary["protocol"],
         summary["grader"],
         summary["checkpoint"],
     )
-
-
-def comparison_cells(comparison: Paired) -> tuple[str, ...]:
-    """One row of the table of paired comparisons."""
-    test = comparison.test
-    p = f"{test.p:.3f}" if test.p >= 0.001 else f"{test.p:.1e}"
-    return (
-        suites.find(comparison.suite).title,
-        f"{MODES[comparison.mode_a]} at {comparison.step_a}",
-        f"{MODES[comparison.mode_b]} at {comparison.step_b}",
-        str(comparison.n),
-        str(test.only_a),
-        str(test.only_b),
-        p,
-    )
-
-
-def markdown(cells: list[tuple[str, ...]], paired_cells: list[tuple[str, ...]]) -> str:
-    """Both tables as a page."""
-    text = "# Results\n\nAccuracy in percent, with Wilson's 95% interval; n is the number of graded responses.\n\n"
-    text += _markdown_table(_ACCURACIES, cells)
-    if paired_cells:
-        text += (
-            "\n## Paired comparisons\n\nOn the problems that both runs have finished: how many only one of them got "
-        )
-        text += "right, and the exact two-sided McNemar test.\n\n" + _markdown_table(_PAIRED, paired_cells)
-    return text
-
-
-def _tir_against_cot(summaries: list[dict[str, Any]]) -> Iterator[Paired]:
-    for a, b in itertools.combinations(summaries, 2):
-        if _comparable(a, b) and a["step"] == b["step"] and (a["mode"], b["mode"]) == ("cot", "tool"):
-            yield _compare(b, a)
-
-
-def _steps_against_first(summaries: list[dict[str, Any]]) -> Iterator[Paired]:
-    first: dict[tuple[str, str], dict[str, Any]] = {}
-    for summary in summaries:  # sorted by step within a mode
-        start = first.setdefault((summary["suite"], summary["mode"]), summary)
-        if start is not summary and _comparable(start, summary):
-            yield _compare(summary, start)
-
-
-def _comparable(a: dict[str, Any], b: dict[str, Any]) -> bool:
-    return all(a[key] == b[key] for key in ("suite", "protocol", "grader"))
-
-
-def _compare(a: dict[str, Any], b: dict[str, Any]) -> Paired:
-    correct_a, correct_b = _correct(a["folder"]), _correct(b["folder"])
-    common = sorted(correct_a.keys() & correct_b.keys())
-    test = mcnemar([correct_a[key] for key in common], [correct_b[key] for key in common])
-    return Paired(a["suite"], a["mode"], a["step"], b["mode"], b["step"], len(common), test)
-
-
-def _correct(folder: Path) -> dict[tuple[str, int], bool]:
-    return {(record["id"], record["sample"]): record["correct"] for record in journal.read(folder / SCORES)}
 
 
 def _step_key(step: int | str) -> tuple[int, int, str]:
@@ -167,13 +106,10 @@ def _step_key(step: int | str) -> tuple[int, int, str]:
     return (0, step, "") if isinstance(step, int) else (1, 0, step)
 
 
-def _terminal(title: str, header: tuple[str, ...], cells: list[tuple[str, ...]]) -> Table:
-    table = Table(*header, title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for row in cells:
-        table.add_row(*map(Text, row))  # Text: brackets are not markup
-    return table
-
-
-def _markdown_table(header: tuple[str, ...], cells: list[tuple[str, ...]]) -> str:
-    lines = [header, ("---",) * len(header), *cells]
-    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+def _write(folder: Path, pages: dict[str, tuple[Path, str]]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise UserError(f"cannot write {folder}: {e.strerror}; make the folder writable") from e
+    for path, text in pages.values():
+        write(path, [text])

@@ -8,18 +8,25 @@ from rich.console import Console
 
 from dsmath.error import UserError
 from dsmath.report import table
+from dsmath.report.paired import paired
 
 
-def evaluated(workdir, step, suite, mode, correct, *, first=0, **changes):
-    """Write the scores and the summary of an evaluation whose i-th problem is right iff correct[i]."""
+def evaluated(workdir, step, suite, mode, correct, *, first=0, samples=1, **changes):
+    """Write the scores and the summary of an evaluation whose i-th problem is right iff correct[i], in each sample."""
     folder = workdir / "evals" / str(step) / f"{suite}-{mode}"
     folder.mkdir(parents=True)
-    lines = [json.dumps({"id": f"p{first + i}", "sample": 0, "correct": c}) for i, c in enumerate(correct)]
+    lines = [
+        json.dumps({"id": f"p{first + i}", "sample": sample, "correct": c})
+        for i, c in enumerate(correct)
+        for sample in range(samples)
+    ]
     (folder / "scores.jsonl").write_text("\n".join(lines) + "\n")
     summary = {
         **{"step": step, "suite": suite, "mode": mode, "checkpoint": f"ckpt/{step}"},
         **{"protocol": "reference", "grader": "reference", "n": len(correct), "correct": sum(correct)},
         **{"accuracy": 100 * sum(correct) / len(correct), "interval": [12.34, 56.78]},
+        **{"breakdowns": {}, "outcomes": {"right": sum(correct)}, "sandbox": ["L0"]},
+        "tools": {"programs": 0},
     }
     (folder / "summary.json").write_text(json.dumps(summary | changes))
 
@@ -43,6 +50,16 @@ def test_torn_summary_names_its_file(tmp_path):
         table.rows(tmp_path)
 
 
+def test_summary_of_an_older_version_names_the_way_out(tmp_path):
+    evaluated(tmp_path, 0, "gsm8k", "cot", [True])
+    path = next(tmp_path.glob("evals/*/*/summary.json"))
+    summary = json.loads(path.read_text())
+    del summary["outcomes"]
+    path.write_text(json.dumps(summary))
+    with pytest.raises(UserError, match=r"has no 'outcomes'.*dsmath score"):
+        table.rows(tmp_path)
+
+
 def test_rows_stand_by_suite_mode_and_numeric_step(tmp_path):
     for step, suite, mode in (
         (500, "gsm8k", "tool"),
@@ -58,7 +75,7 @@ def test_rows_stand_by_suite_mode_and_numeric_step(tmp_path):
 def test_tir_is_tested_against_cot_on_common_problems_only(tmp_path):
     evaluated(tmp_path, 500, "embedded", "cot", [True, False, False, False])
     evaluated(tmp_path, 500, "embedded", "tool", [True, True, False, True], first=1)
-    (comparison,) = table.paired(table.rows(tmp_path))
+    (comparison,) = paired(table.rows(tmp_path))
     assert (comparison.mode_a, comparison.mode_b, comparison.n) == ("tool", "cot", 3)
     assert (comparison.test.only_a, comparison.test.only_b, comparison.test.p) == (2, 0, 0.5)
 
@@ -66,22 +83,38 @@ def test_tir_is_tested_against_cot_on_common_problems_only(tmp_path):
 def test_later_steps_are_tested_against_the_first_one_per_mode(tmp_path):
     for step, correct in ((0, [False] * 8), (500, [True] * 8)):
         evaluated(tmp_path, step, "embedded", "cot", correct)
-    (comparison,) = table.paired(table.rows(tmp_path))
+    (comparison,) = paired(table.rows(tmp_path))
     assert (comparison.mode_a, comparison.step_a, comparison.mode_b, comparison.step_b) == ("cot", 500, "cot", 0)
     assert (comparison.test.only_a, comparison.test.p) == (8, 2 / 256)
+
+
+def test_the_difference_is_in_points_with_an_interval_over_problems(tmp_path):
+    evaluated(tmp_path, 500, "embedded", "cot", [True] * 10 + [False] * 30)
+    evaluated(tmp_path, 500, "embedded", "tool", [True] * 30 + [False] * 10)
+    (comparison,) = paired(table.rows(tmp_path))
+    assert comparison.difference.mean == 0.5
+    assert 0.3 < comparison.difference.low < 0.4
+    assert "+50.0 [+" in printed(tmp_path, width=120)[0]
+
+
+def test_several_samples_are_compared_by_problem_and_without_mcnemar(tmp_path):
+    evaluated(tmp_path, 500, "embedded", "cot", [False, False, True, False], samples=3)
+    evaluated(tmp_path, 500, "embedded", "tool", [True, True, True, False])
+    (comparison,) = paired(table.rows(tmp_path))
+    assert (comparison.n, comparison.difference.mean, comparison.test) == (4, 0.5, None)
 
 
 def test_runs_under_different_graders_or_protocols_are_not_compared(tmp_path):
     evaluated(tmp_path, 0, "embedded", "cot", [True])
     evaluated(tmp_path, 0, "embedded", "tool", [True], grader="strict")
     evaluated(tmp_path, 500, "embedded", "cot", [True], protocol="tora")
-    assert table.paired(table.rows(tmp_path)) == []
+    assert paired(table.rows(tmp_path)) == []
 
 
 def test_terminal_and_page_tell_the_same_numbers(tmp_path):
     evaluated(tmp_path, 500, "gsm8k", "cot", [False] * 10)
     evaluated(tmp_path, 500, "gsm8k", "tool", [True] * 10)
-    text, result = printed(tmp_path)
+    text, result = printed(tmp_path, width=120)
     page = (tmp_path / "report" / "results.md").read_text()
     for part in ("GSM8K", "TIR", "100.0 [12.3, 56.8]", "10 of 1319", "reference", "TIR at 500", "0.002"):
         assert part in text

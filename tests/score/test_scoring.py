@@ -126,8 +126,6 @@ def test_several_samples_are_voted_on_and_the_problem_is_the_unit(folder):
     assert summary["sampling"]["pass"]["4"]["accuracy"] == 100
     assert summary["sampling"]["maj"]["4"]["accuracy"] == 50
     assert [record["vote"] for record in read_scored(folder)] == [0, 0, 2, 0, 0, 0, 2, 3]
-    low, high = summary["interval"]
-    assert high - low > 80  # two problems, not eight responses
 
 
 def test_journal_of_two_checkpoints_is_refused_and_nothing_written(folder):

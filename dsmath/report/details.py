@@ -1,0 +1,106 @@
+"""What a summary holds beyond its accuracy, one sheet for all runs: samples, graders, outcomes, tools, breakdowns."""
+
+from typing import Any
+
+from dsmath.report.sheet import Sheet, percent
+from dsmath.score import suites
+from dsmath.score.outcomes import Outcome
+
+Summary = dict[str, Any]  # of an evaluation: dsmath/score/scoring.py
+
+MODES = {"cot": "CoT", "tool": "TIR", "pot": "PoT"}
+
+
+def run_cells(summary: Summary) -> tuple[str, str, str]:
+    """Which run this is: suite, mode, step."""
+    return suites.find(summary["suite"]).title, MODES[summary["mode"]], str(summary["step"])
+
+
+def sheets(summaries: list[Summary]) -> list[Sheet]:
+    """Those that have a row."""
+    found = [_graders(summaries), _samples(summaries), _outcomes(summaries), _tools(summaries)]
+    return [sheet for sheet in found if sheet.cells] + _breakdowns(summaries)
+
+
+def _graders(summaries: list[Summary]) -> Sheet:
+    rows = [
+        (*run_cells(summary), grader, percent(figures))
+        for summary in summaries
+        for grader, figures in summary.get("graders", {}).items()
+    ]
+    return Sheet("Graders", ("Suite", "Mode", "Step", "Grader", "Accuracy [95%]"), rows, "The same responses.")
+
+
+def _samples(summaries: list[Summary]) -> Sheet:
+    rows = [
+        (*run_cells(summary), str(sampling["problems"]), k, percent(sampling["pass"][k]), percent(sampling["maj"][k]))
+        for summary in summaries
+        if (sampling := summary.get("sampling"))
+        for k in sampling["pass"]
+    ]
+    note = "pass@k: one of k samples is right, unbiased. maj@k: the most frequent answer of k samples is right; a tie "
+    note += "counts as the share of right answers among the level ones. Intervals take the problem as the unit."
+    return Sheet("Samples", ("Suite", "Mode", "Step", "Problems", "k", "pass@k [95%]", "maj@k [95%]"), rows, note)
+
+
+def _outcomes(summaries: list[Summary]) -> Sheet:
+    found = [outcome for outcome in Outcome if any(outcome.value in summary["outcomes"] for summary in summaries)]
+    rows = [
+        (*run_cells(summary), *(str(summary["outcomes"].get(outcome.value, 0)) for outcome in found))
+        for summary in summaries
+    ]
+    header = ("Suite", "Mode", "Step", *(outcome.value for outcome in found))
+    return Sheet("Outcomes", header, rows, "Responses; of several reasons for being wrong the first one counts.")
+
+
+def _tools(summaries: list[Summary]) -> Sheet:
+    rows = []
+    for summary in summaries:
+        tools = summary["tools"]
+        if not tools["programs"]:
+            continue
+        failed = tools["programs"] - tools["exits"].get("ok", 0)
+        rows.append(
+            (
+                *run_cells(summary),
+                ", ".join(f"{number}: {count}" for number, count in tools["per_response"].items()),
+                f"{failed} of {tools['programs']}",
+                f"{tools['recovered']} of {tools['responses_with_failure']}",
+                f"{tools['program_correct']} of {summary['n']}",
+                "{median:.2f} / {p95:.2f} / {max:.2f}".format(**tools["cpu_s"]),
+                "{median:.2f} / {p95:.2f} / {max:.2f}".format(**tools["wall_s"]),
+            )
+        )
+    header = (
+        "Suite",
+        "Mode",
+        "Step",
+        "Responses by programs",
+        "Failed",
+        "Recovered",
+        "Output right",
+        "CPU s",
+        "Wall s",
+    )
+    note = "Failed: programs that ended in any way but well. Recovered: right responses among those with a failed "
+    note += "program. Output right: responses whose last program printed the answer. Times: median / p95 / most."
+    return Sheet("Programs", header, rows, note)
+
+
+def _breakdowns(summaries: list[Summary]) -> list[Sheet]:
+    """A sheet per suite and dimension: values down, runs across."""
+    found: dict[tuple[str, str], list[Summary]] = {}
+    for summary in summaries:
+        for dimension in summary["breakdowns"]:
+            found.setdefault((summary["suite"], dimension), []).append(summary)
+    return [_breakdown(suite, dimension, runs) for (suite, dimension), runs in found.items()]
+
+
+def _breakdown(suite: str, dimension: str, runs: list[Summary]) -> Sheet:
+    tables = [run["breakdowns"][dimension] for run in runs]
+    values = list(dict.fromkeys(value for table in tables for value in table))
+    rows = [
+        (value, *(f"{percent(t[value])} n={t[value]['n']}" if value in t else "" for t in tables)) for value in values
+    ]
+    header = (dimension.capitalize(), *(f"{MODES[run['mode']]} at {run['step']}" for run in runs))
+    return Sheet(f"{suites.find(suite).title} by {dimension}", header, rows)

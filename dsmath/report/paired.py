@@ -1,0 +1,102 @@
+"""Two runs on the problems that both have finished."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dsmath import journal
+from dsmath.report.sheet import Sheet
+from dsmath.score import suites
+from dsmath.score.scoring import SCORES
+from dsmath.score.statistics import Difference, McNemar, by_problem, mcnemar, paired_bootstrap
+
+Summary = dict[str, Any]  # of an evaluation, with its folder: dsmath/report/results.py
+
+
+@dataclasses.dataclass(frozen=True)
+class Paired:
+    """a against b; `n` problems."""
+
+    suite: str
+    mode_a: str
+    step_a: int | str
+    mode_b: str
+    step_b: int | str
+    n: int
+    difference: Difference | None  # None: no common problem
+    test: McNemar | None  # None: several samples per problem, which that test doesn't know
+
+
+def paired(summaries: list[Summary]) -> list[Paired]:
+    """TIR against CoT at each step, then each later step against the first one, per suite.
+
+    Runs are compared only under the same protocol and grader.
+    """
+    return [*_tir_against_cot(summaries), *_steps_against_first(summaries)]
+
+
+def sheet(comparisons: list[Paired], modes: dict[str, str]) -> Sheet:
+    """One row per comparison."""
+    return Sheet(
+        "Paired comparisons",
+        ("Suite", "a", "b", "n", "a - b [95%]", "only a", "only b", "McNemar p"),
+        [_cells(comparison, modes) for comparison in comparisons],
+        "On the n problems that both runs have finished: the difference in percentage points with its bootstrap "
+        "interval over problems; how many only one of them got right, and the exact two-sided McNemar test.",
+    )
+
+
+def _cells(comparison: Paired, modes: dict[str, str]) -> tuple[str, ...]:
+    test, difference = comparison.test, comparison.difference
+    return (
+        suites.find(comparison.suite).title,
+        f"{modes[comparison.mode_a]} at {comparison.step_a}",
+        f"{modes[comparison.mode_b]} at {comparison.step_b}",
+        str(comparison.n),
+        "" if difference is None else _points(difference),
+        *(("", "", "") if test is None else (str(test.only_a), str(test.only_b), _p(test.p))),
+    )
+
+
+def _points(difference: Difference) -> str:
+    return f"{100 * difference.mean:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+
+
+def _p(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
+
+
+def _tir_against_cot(summaries: list[Summary]) -> Iterator[Paired]:
+    for a, b in itertools.combinations(summaries, 2):
+        if _comparable(a, b) and a["step"] == b["step"] and (a["mode"], b["mode"]) == ("cot", "tool"):
+            yield _compare(b, a)
+
+
+def _steps_against_first(summaries: list[Summary]) -> Iterator[Paired]:
+    first: dict[tuple[str, str], Summary] = {}
+    for summary in summaries:  # sorted by step within a mode
+        start = first.setdefault((summary["suite"], summary["mode"]), summary)
+        if start is not summary and _comparable(start, summary):
+            yield _compare(summary, start)
+
+
+def _comparable(a: Summary, b: Summary) -> bool:
+    return all(a[key] == b[key] for key in ("suite", "protocol", "grader"))
+
+
+def _compare(a: Summary, b: Summary) -> Paired:
+    correct_a, correct_b = _correct(a["folder"]), _correct(b["folder"])
+    common = sorted(correct_a.keys() & correct_b.keys())
+    samples = [(correct_a[key], correct_b[key]) for key in common]
+    single = all(len(group) == 1 for pair in samples for group in pair)
+    means = [[sum(group) / len(group) for group in side] for side in zip(*samples, strict=True)]
+    test = mcnemar(*([mean == 1 for mean in side] for side in means)) if single and means else None
+    difference = paired_bootstrap(*means) if means else None
+    return Paired(a["suite"], a["mode"], a["step"], b["mode"], b["step"], len(common), difference, test)
+
+
+def _correct(folder: Path) -> dict[str, list[bool]]:
+    scores = list(journal.read(folder / SCORES))
+    return by_problem([score["id"] for score in scores], [score["correct"] for score in scores])

@@ -1,0 +1,235 @@
+"""Table 5 of the DeepSeekMath paper with this project's measurements in it.
+
+A cell is the paper's or measured here, and says which. The paper's cells come from table5.json beside this file; they
+carry the 95% interval that the size of the test set implies, since the paper prints none.
+"""
+
+import csv as csv_format
+import dataclasses
+import enum
+import importlib.resources
+import io
+import itertools
+import json
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from dsmath.score import suites
+from dsmath.score.statistics import wilson
+
+BENCHMARKS = ("gsm8k", "math", "mgsm_zh", "cmath")
+SECTIONS = {"cot": "Chain of thought", "tir": "Tools and programs"}
+_SECTION_OF = {"cot": "cot", "tool": "tir", "pot": "tir"}
+
+
+class Origin(enum.StrEnum):
+    """Who says so."""
+
+    PAPER = "paper"
+    MEASURED = "measured here"
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One figure: accuracy and its 95% interval in percent, and how it came about."""
+
+    section: str  # of SECTIONS
+    access: str  # "closed", "open"
+    system: str
+    size_b: float | None  # parameters in billions
+    benchmark: str
+    accuracy: float
+    low: float
+    high: float
+    origin: Origin
+    n: int  # problems done
+    size: int  # problems of the benchmark
+    remark: str = ""  # of the paper's: maj@32; of ours: several samples
+    mode: str = ""  # from here on of what is measured here alone
+    step: int | str = ""
+    checkpoint: str = ""
+    protocol: str = ""
+    grader: str = ""
+    sandbox: str = ""
+
+
+def paper() -> list[Cell]:
+    """The paper's cells, in its order."""
+    table = json.loads((importlib.resources.files("dsmath.report") / "table5.json").read_text(encoding="utf-8"))
+    return [_paper_cell(row, benchmark) for row in table["rows"] for benchmark in BENCHMARKS if row[benchmark]]
+
+
+def _paper_cell(row: dict[str, Any], benchmark: str) -> Cell:
+    size = suites.find(benchmark).size
+    low, high = wilson(round(row[benchmark] / 100 * size), size)
+    return Cell(
+        section=row["mode"],
+        access=row["access"],
+        system=row["system"],
+        size_b=row["size_b"],
+        benchmark=benchmark,
+        accuracy=row[benchmark],
+        low=100 * low,
+        high=100 * high,
+        origin=Origin.PAPER,
+        n=size,
+        size=size,
+        remark="maj@32" if benchmark in row.get("maj@32", ()) else "",
+    )
+
+
+def measured(summaries: list[dict[str, Any]]) -> list[Cell]:
+    """The cells of the summaries that are on the table's benchmarks."""
+    return [_measured_cell(summary) for summary in summaries if summary["suite"] in BENCHMARKS]
+
+
+def _measured_cell(summary: dict[str, Any]) -> Cell:
+    low, high = summary["interval"]
+    problems = summary.get("problems", summary["n"])
+    return Cell(
+        section=_SECTION_OF[summary["mode"]],
+        access="open",
+        system=summary["checkpoint"],
+        size_b=None,
+        benchmark=summary["suite"],
+        accuracy=summary["accuracy"],
+        low=low,
+        high=high,
+        origin=Origin.MEASURED,
+        n=problems,
+        size=suites.find(summary["suite"]).size,
+        remark=f"mean of {summary['n'] / problems:.0f} samples" if problems < summary["n"] else "",
+        mode=summary["mode"],
+        step=summary["step"],
+        checkpoint=summary["checkpoint"],
+        protocol=summary["protocol"],
+        grader=summary["grader"],
+        sandbox=", ".join(summary["sandbox"]),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Row:
+    """A system's cells by benchmark, and the number of its note, 0 for the paper's."""
+
+    section: str
+    access: str
+    system: str
+    size: str
+    cells: dict[str, Cell]
+    note: int
+
+
+def _rows(cells: list[Cell]) -> list[_Row]:
+    """By section; the paper's rows in its order, then ours."""
+    groups: dict[tuple, dict[str, Cell]] = {}
+    for cell in cells:
+        how = (cell.mode, cell.step, cell.protocol, cell.grader, cell.sandbox)
+        key = (cell.section, cell.origin, cell.access, cell.system, cell.size_b, *how)
+        groups.setdefault(key, {})[cell.benchmark] = cell
+    notes = itertools.count(1)
+    found = []
+    for group in sorted(groups.values(), key=lambda group: _place(next(iter(group.values())))):
+        cell = next(iter(group.values()))
+        note = next(notes) if cell.origin is Origin.MEASURED else 0
+        size = "" if cell.size_b is None else f"{cell.size_b:g}B"
+        found.append(_Row(cell.section, cell.access, cell.system, size, group, note))
+    return found
+
+
+def _place(cell: Cell) -> tuple[int, bool, bool]:
+    return list(SECTIONS).index(cell.section), cell.access == "open", cell.origin is Origin.MEASURED
+
+
+def _note(row: _Row) -> str:
+    cell = next(iter(row.cells.values()))
+    text = (
+        f"measured here: checkpoint {cell.checkpoint}, mode {cell.mode}, step {cell.step}, protocol {cell.protocol}, "
+    )
+    return text + f"grader {cell.grader}, sandbox {cell.sandbox}"
+
+
+def _figures(cell: Cell) -> str:
+    if cell.origin is Origin.PAPER:
+        return f"{cell.accuracy:.1f} ±{(cell.high - cell.low) / 2:.1f}"
+    return f"{cell.accuracy:.1f} [{cell.low:.1f}, {cell.high:.1f}]"
+
+
+def _heads() -> list[str]:
+    return [f"{suites.find(name).title} (n = {suites.find(name).size:,})" for name in BENCHMARKS]
+
+
+def markdown(cells: list[Cell]) -> str:
+    """The table as a page."""
+    text = f"""# Table 5
+
+Accuracy in percent. *{Origin.PAPER}*: the figure that the paper prints (DeepSeekMath, arXiv 2402.03300, Table 5), with
+half the width of the 95% interval that the size of the test set implies: ±5.5 points on MGSM-zh's 250 problems, where
+DeepSeekMath-Instruct stands. *maj@32*: the paper says that this figure took 32 samples. **{Origin.MEASURED}**: from the
+journals of this folder, with its own 95% interval and the number of problems done; the notes under the table say how.
+`-`: not reported, or not measured.
+
+"""
+    header = ["System", "Size", *_heads()]
+    lines = [header, ["---"] * len(header)]
+    for (section, access), group in itertools.groupby(_rows(cells), key=lambda row: (row.section, row.access)):
+        lines.append([f"**{SECTIONS[section]}, {access}**", *[""] * (len(header) - 1)])
+        lines += [[_system(row), row.size, *(_markdown_cell(row.cells.get(b)) for b in BENCHMARKS)] for row in group]
+    text += "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+    notes = [f"- [{row.note}] {_note(row)}\n" for row in _rows(cells) if row.note]
+    return f"{text}\n{''.join(notes) or 'Nothing is measured here yet on these four benchmarks.'}"
+
+
+def _system(row: _Row) -> str:
+    return f"{row.system} [{row.note}]" if row.note else row.system
+
+
+def _markdown_cell(cell: Cell | None) -> str:
+    if cell is None:
+        return "-"
+    remark = f", {cell.remark}" if cell.remark else ""
+    if cell.origin is Origin.PAPER:
+        return f"{_figures(cell)} *{cell.origin}*{remark}"
+    return f"**{_figures(cell)}** **{cell.origin}**, {cell.n:,} of {cell.size:,}{remark}"
+
+
+def csv(cells: list[Cell]) -> str:
+    """A line per cell, all its fields; low and high of the paper's are implied by the size."""
+    file = io.StringIO()
+    writer = csv_format.DictWriter(file, [field.name for field in dataclasses.fields(Cell)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(dataclasses.asdict(cell) for cell in cells)
+    return file.getvalue()
+
+
+def terminal(cells: list[Cell]) -> Table:
+    """The table for a rich console: p marks the paper's cells, m what is measured here."""
+    found = _rows(cells)
+    caption = "p: paper, ± what the size of its test set implies. m: measured here, problems done.\n"
+    caption += "\n".join(f"[{row.note}] {_note(row)}" for row in found if row.note)
+    table = Table(
+        *("System", "Size", *(suites.find(name).title for name in BENCHMARKS)),
+        title="Table 5: accuracy in %",
+        caption=Text(caption),
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for (section, access), group in itertools.groupby(found, key=lambda row: (row.section, row.access)):
+        table.add_section()
+        table.add_row(Text(f"{SECTIONS[section]}, {access}", style="bold"))
+        for row in group:
+            table.add_row(Text(_system(row)), row.size, *(_terminal_cell(row.cells.get(name)) for name in BENCHMARKS))
+    return table
+
+
+def _terminal_cell(cell: Cell | None) -> Text:
+    if cell is None:
+        return Text("-", style="dim")
+    if cell.origin is Origin.PAPER:
+        return Text(f"{_figures(cell)} p{' ' + cell.remark if cell.remark else ''}", style="dim")
+    return Text(f"{_figures(cell)} m\n{cell.n} of {cell.size}", style="bold")
