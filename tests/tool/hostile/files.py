@@ -11,8 +11,9 @@ PROGRAMS = [
         """
 import tempfile
 for folder in (FOLDER, os.getcwd(), '/tmp', '/var/tmp', '/dev/shm', '/dev', '/run', '/var/run', '/run/lock', '/',
-               os.path.expanduser('~'), tempfile.gettempdir(), f'/run/user/{os.getuid()}', '/proc/self/cwd'):
+               os.path.expanduser('~'), f'/run/user/{os.getuid()}', '/proc/self/cwd'):
     attempt(open, f'{folder}/{MARK}', 'w')
+attempt(open, f'{tempfile.gettempdir()}/{MARK}', 'w')
 """,
     ),
     Program(
@@ -103,7 +104,6 @@ attempt(c.execute, f"vacuum into '/tmp/{MARK}-v.db'")
 attempt(shelve.open, f'/tmp/{MARK}-shelf')
 attempt(logging.FileHandler, f'{FOLDER}/{MARK}.log')
 attempt(zipfile.ZipFile, f'/tmp/{MARK}.zip', 'w')
-attempt(c.enable_load_extension, True)
 attempt(c.execute, f"select load_extension('{CANARY}')")
 """,
     ),

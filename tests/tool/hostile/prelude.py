@@ -125,6 +125,15 @@ def parents():
     return pids
 
 
+def mapped(around, reach=24 << 20):
+    """The pages near an address that can be read, found by having the kernel try: no need for /proc."""
+    r, w = os.pipe()
+    for page in range(max(4096, around - reach & ~4095), around + reach, 4096):
+        if libc.write(w, ctypes.c_void_p(page), 1) == 1:
+            os.read(r, 1)
+            yield page
+
+
 def read(path, size=1 << 20):
     """Bytes of a file, shown."""
     with open(path, "rb") as file:

@@ -200,7 +200,8 @@ attempt(libc.posix_spawn, ctypes.byref(pid), b'/bin/sleep', None, None, argument
     Program(
         "exec_loader",
         "to become another program by way of the dynamic loader",
-        "import glob\nloader = glob.glob('/lib*/ld-linux-*')[0]\n"
+        "arm = os.uname().machine == 'aarch64'\n"
+        "loader = '/lib/ld-linux-aarch64.so.1' if arm else '/lib64/ld-linux-x86-64.so.2'\n"
         "attempt(call, 'execve', loader.encode(), (ctypes.c_char_p * 4)(b'ld', b'/bin/sleep', b'15', None), None)",
     ),
     Program(

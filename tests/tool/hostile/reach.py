@@ -9,16 +9,15 @@ PROGRAMS = [
     Program("environ", "the environment that it got", "print(dict(os.environ))\nprint(read('/proc/self/environ'))"),
     Program(
         "environ_libc",
-        "the environment as the C library has it, and as it was at the start, above the stack",
+        "the environment as the C library has it, and what lies beside it",
         """
 environ = ctypes.POINTER(ctypes.c_char_p).in_dll(libc, 'environ')
 i = 0
 while environ and environ[i]: print(environ[i]); i += 1
-for line in read('/proc/self/maps').decode().split('\\n'):
-    if '[stack]' in line:
-        start, end = (int(x, 16) for x in line.split()[0].split('-'))
-        print(bytes((ctypes.c_char * 8192).from_address(end - 8192)))
+names = ctypes.POINTER(ctypes.c_void_p).in_dll(libc, 'environ')
+for page in mapped(names[0] if names and names[0] else 4096, 1 << 16): print(ctypes.string_at(page, 4096))
 """,
+        LARGE,
     ),
     Program(
         "environ_parents",
@@ -36,10 +35,11 @@ for pid in (*parents(), os.getppid(), JUDGE, VICTIM):
         """
 found = set()
 needle = b'SECRET' + b'-'
-for line in read('/proc/self/maps').decode().split('\\n')[:-1]:
-    start, end = (int(x, 16) for x in line.split()[0].split('-'))
-    if line.split()[1].startswith('rw') and end - start < 64 << 20:
-        data = ctypes.string_at(start, end - start)
+libc.sbrk.restype = ctypes.c_void_p
+environ = ctypes.c_void_p.in_dll(libc, 'environ').value
+for address in (id(object()), id(None), libc.sbrk(0), environ, ctypes.cast(libc.read, ctypes.c_void_p).value):
+    for page in mapped(address, 8 << 20):
+        data = ctypes.string_at(page, 4096)
         at = data.find(needle)
         while at >= 0:
             found.add(data[at:at + 40])
