@@ -14,6 +14,7 @@ from dsmath.error import UserError
 from dsmath.score import equal, extract, symbolic
 from dsmath.score.extract import Answer
 from dsmath.score.pool import Lost, Pool
+from dsmath.score.strict import compare, extraction, numeric
 
 TIMEOUT_S = 15.0  # per item; reference protocol
 MEMORY_MB = 1024  # of a worker's address space
@@ -46,22 +47,41 @@ class Verdict:
 
 @dataclasses.dataclass(frozen=True)
 class Grader:
-    """How one protocol reads and compares answers."""
+    """How one protocol reads and compares answers.
+
+    `rule` asks `symbolic` about what plain comparison can't decide: that takes time, and is done in a worker.
+    """
 
     extract: Callable[[str, str, str], Answer]  # suite, question, output
     gold: Callable[[str, str, str], Answer]  # suite, question, gold_source
-    rule: Callable[[Answer, Answer, equal.Symbolic], str]  # prediction, gold, symbolic: who accepts, or ""
-    symbolic: equal.Symbolic
+    rule: Callable[[Item, Answer, Answer, Callable[..., bool]], str]  # prediction, gold, symbolic: who accepts, or ""
+    symbolic: Callable[..., bool]
     check: Callable[[], None]  # raises UserError if this grader can't be trusted here
+    quick: bool = True  # whether extraction and rule take no time without `symbolic`
+
+
+def _reference_rule(item: Item, prediction: Answer, gold: Answer, symbolic_equal: equal.Symbolic) -> str:
+    return equal.verdict(prediction, gold, symbolic_equal)
+
+
+def _strict_rule(item: Item, prediction: Answer, gold: Answer, holds: compare.Holds) -> str:
+    return compare.verdict(item.question, prediction, gold, holds)
 
 
 GRADERS = {
     "reference": Grader(
         extract=extract.extract,
         gold=extract.gold_answer,
-        rule=equal.verdict,
+        rule=_reference_rule,
         symbolic=symbolic.symbolic_equal,
         check=symbolic.check_parser,
+    ),
+    "strict": Grader(
+        extract=extraction.extract,
+        gold=extraction.gold_answer,
+        rule=_strict_rule,
+        symbolic=numeric.holds,
+        check=lambda: None,
     ),
 }
 
@@ -99,12 +119,12 @@ def grade_all(
             yield result if isinstance(result, Verdict) else _received(item, record, result.result())
 
 
-class _NeedsSymPyError(Exception):
+class _NeedsWorkerError(Exception):
     """Plain comparison can't decide."""
 
 
-def _refuse(prediction: str, gold: str) -> bool:
-    raise _NeedsSymPyError
+def _refuse(*_: object) -> bool:
+    raise _NeedsWorkerError
 
 
 def _is_short(item: Item) -> bool:
@@ -113,19 +133,19 @@ def _is_short(item: Item) -> bool:
 
 def _quick(item: Item, grader: Grader) -> Verdict | None:
     """The verdict if it takes no SymPy and no time."""
-    if not _is_short(item):
+    if not (grader.quick and _is_short(item)):
         return None
     try:
         return _grade(item, grader, _refuse)
-    except _NeedsSymPyError:
+    except _NeedsWorkerError:
         return None
 
 
-def _grade(item: Item, grader: Grader, symbolic_equal: equal.Symbolic) -> Verdict:
+def _grade(item: Item, grader: Grader, symbolic_equal: Callable[..., bool]) -> Verdict:
     prediction = grader.extract(item.suite, item.question, item.output)
     answer = grader.gold(item.suite, item.question, item.gold_source)
     try:
-        rule = grader.rule(prediction, answer, symbolic_equal)
+        rule = grader.rule(item, prediction, answer, symbolic_equal)
     except RecursionError:
         return Verdict(prediction, answer, False, "too deep")
     reason = rule or ("different" if prediction else "no answer")
@@ -136,7 +156,7 @@ def _received(item: Item, grader: Grader, reply: dict | Lost) -> Verdict:
     """The verdict that a worker sent, or a wrong one for an item that was lost."""
     if not isinstance(reply, Lost):
         return Verdict(**reply)
-    if not _is_short(item):  # reading the answers may be what hung
+    if not (grader.quick and _is_short(item)):  # reading the answers may be what hung
         return Verdict("", "", False, reply.value)
     prediction = grader.extract(item.suite, item.question, item.output)
     return Verdict(prediction, grader.gold(item.suite, item.question, item.gold_source), False, reply.value)

@@ -1,0 +1,115 @@
+"""Which answer a response gives, as it is written."""
+
+import collections
+import re
+from collections.abc import Iterator
+
+from dsmath.score.extract import Answer, last_output
+
+_BOX = re.compile(r"(?:\\fbox|\\?boxed)(?![a-zA-Z])")
+_BARE = re.compile(r"(?:[^\s$,，。{}]|\{[^{}]*\})+")
+_PHRASE = re.compile(
+    r"(?:\banswer\s*(?:is|are|was|:|=|：)|####|答案(?:应该|应)?(?:是|为|等于|:|：|=))\s*[:：]?", re.IGNORECASE
+)
+_SENTENCE_END = re.compile(r"\n|。|；|[.!?](?=\s|$)|[.](?=\$?\s*(?:I hope|$))")
+_MATH = re.compile(r"\$\$?([^$]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]")
+_FRACTION = r"\\[dtc]?frac\s*\{\s*-?\d+\s*\}\s*\{\s*-?\d+\s*\}"
+_DECIMAL = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|\.\d+"
+_NUMBER = re.compile(
+    rf"(?<![\w.)}}\]])[-−]?(?:\d+\s*{_FRACTION}|{_FRACTION}|(?:\d+\s+)?\d+/\d+(?![\d/])|{_DECIMAL})(?:\s*\\?%)?",
+    re.ASCII,
+)
+_SEVERAL = re.compile(r"separated by (?:a )?comma", re.IGNORECASE)
+_ONE_OF = re.compile(r"not both|only one of", re.IGNORECASE)
+_PROSE = re.compile(r"(?:[A-Za-z]{2,}\s+){2}")
+
+
+def extract(suite: str, question: str, text: str) -> Answer:
+    r"""The answer of a response or a gold solution.
+
+    The last balanced `\boxed` or `\fbox`, else what follows the last "answer is", else the last output block, else the
+    last number. A list holds several boxes, where the question wants several answers.
+    """
+    boxes = list(boxed(text))
+    if boxes and wants_several(question):
+        return list(dict.fromkeys(boxes)) if len(set(boxes)) > 1 else boxes[-1]
+    return boxes[-1] if boxes else _phrase(text) or _last_line(last_output(text)) or _last_number(text)
+
+
+def gold_answer(suite: str, question: str, gold_source: str) -> Answer:
+    """The gold answer: of MATH extracted from the solution, of the other suites the string itself."""
+    if suite != "math":
+        return gold_source.strip()
+    if _ONE_OF.search(question) and len(boxes := list(dict.fromkeys(boxed(gold_source)))) > 1:
+        return boxes
+    return extract(suite, question, gold_source)
+
+
+def wants_several(question: str) -> bool:
+    """Whether the question asks for a list of answers."""
+    return _SEVERAL.search(question) is not None
+
+
+def wants_one_of_several(question: str) -> bool:
+    """Whether any one of the gold answers is right."""
+    return _ONE_OF.search(question) is not None
+
+
+def boxed(text: str) -> Iterator[str]:
+    r"""The contents of all boxes that are closed; a percent sign after the brace belongs to its box.
+
+    `\boxed 5` and `\boxed5` hold what stands up to the next space, dollar or comma.
+    """
+    for box in _BOX.finditer(text):
+        start = box.end()
+        while text.startswith(" ", start):
+            start += 1
+        if not text.startswith("{", start):
+            if bare := _BARE.match(text, start):
+                yield bare[0].rstrip(".")
+            continue
+        end = _closing(text, start)
+        if end is None:
+            return  # no later box can be closed, either
+        content = text[start + 1 : end]
+        percent = re.compile(r"\s*\\?%").match(text, end + 1)
+        yield content + "\\%" if percent else content
+
+
+def _closing(text: str, start: int) -> int | None:
+    """Where the brace at `start` is closed."""
+    depth = 0
+    for brace in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, start):
+        depth += {"{": 1, "}": -1}.get(brace[0], 0)
+        if depth == 0:
+            return brace.start()
+    return None
+
+
+def _phrase(text: str) -> str:
+    """What follows the last "answer is", up to the end of its sentence."""
+    last = _last(_PHRASE, text)
+    if last is None:
+        return ""
+    rest = text[last.end() :].lstrip()
+    end = _SENTENCE_END.search(rest)
+    sentence = (rest[: end.start()] if end else rest).strip()
+    maths = [next(filter(None, groups)) for groups in _MATH.findall(sentence)]
+    if maths and _PROSE.search(_MATH.sub(" ", sentence) + " "):
+        return maths[-1].strip()
+    if _PROSE.search(sentence):
+        return _last_number(sentence) or sentence
+    return sentence
+
+
+def _last_line(block: str) -> str:
+    return block.rsplit("\n", 1)[-1].strip()
+
+
+def _last_number(text: str) -> str:
+    last = _last(_NUMBER, text)
+    return last[0].strip() if last else ""
+
+
+def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    return next(iter(collections.deque(pattern.finditer(text), maxlen=1)), None)

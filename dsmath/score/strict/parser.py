@@ -1,0 +1,252 @@
+"""A recursive descent parser from tokens to nodes.
+
+answer   = item ("," | ";" | "and" | "or" ...)*          several answers
+item     = [currency] relation
+relation = side (("=" | "<" | "in" ...) side)*
+side     = ratio [unit]
+ratio    = union (":" union)*
+union    = sum (("cup" | "setminus") sum)*
+sum      = product (("+" | "-" | "pm" | "mp") product)*
+product  = factor (["*" | "/"] factor)*
+factor   = ["-" | "+"] power
+power    = postfix ["^" factor]
+postfix  = atom ("!" | "%" | "^circ")*
+"""
+
+from fractions import Fraction
+
+from dsmath.score.strict import tokens, words
+from dsmath.score.strict.atoms import ZERO, Atoms
+from dsmath.score.strict.nodes import Apply, Node, Number, ParseError, Quantity, Ratio, Relation, Sequence, Text
+from dsmath.score.strict.tokens import Token
+from dsmath.score.strict.words import names
+
+LONGEST = 2_000  # tokens
+_RELATIONS = frozenset(("=", "!=", "<", "<=", ">", ">=", "in", "~", "to"))
+_CLOSING = frozenset((")", "]", "}", "\\}", ")>"))
+_SEPARATORS = frozenset((",", ";", "\\\\"))
+_CONJUNCTIONS = frozenset(("and", "or", "和", "或", "与", "及", "或者", "以及"))
+_LEAD_INS = names(
+    "about approximately around exactly only roughly the answer is equals total of "
+    "约 大约 大概 约为 约是 共 一共 总共 共有 一共有 是 为 有 答 答案是 答案为 答案 还剩 需要"
+)
+_CURRENCIES = {"$": "$", "yen": "元", "euro": "euro", "pounds": "pounds sterling"}
+_STARTS = frozenset(  # what multiplies with what stands before it
+    [("mark", text) for text in ("(", "lfloor", "lceil", "{")]
+    + [("command", text) for text in ("frac", "sqrt", "binom", "begin", "overline", "mathbb")]
+)
+
+
+def parse(text: str) -> Node:
+    """The answer that a text holds. Raises ParseError if it isn't mathematics."""
+    stream = tokens.tokenise(text)
+    if len(stream) > LONGEST:
+        raise ParseError(f"{len(stream)} tokens; expected at most {LONGEST}")
+    parser = Parser(stream)
+    answer = parser.answer()
+    if parser.peek() is not None:
+        raise ParseError(f"{parser.peek().text!r} is left over")
+    return answer
+
+
+class Parser(Atoms):
+    """The rules above; atoms are in dsmath/score/strict/atoms.py."""
+
+    def answer(self) -> Node:
+        items = self.items()
+        if not items:
+            raise ParseError("nothing")
+        return items[0] if len(items) == 1 else Sequence("", tuple(items), "")
+
+    def items(self) -> list[Node]:
+        """Items up to a closing bracket, which stays."""
+        found = []
+        while not self._at_end():
+            if self._at_separator():
+                self.position += 1
+                continue
+            found.append(self.item())
+            if not self._at_end() and not self._at_separator():
+                raise ParseError(f"{self.peek().text!r} after an item")
+        return found
+
+    def _at_end(self) -> bool:
+        token = self.peek()
+        return token is None or (token.kind == "mark" and token.text in _CLOSING)
+
+    def _at_separator(self) -> bool:
+        token = self.peek()
+        if token.kind == "word":
+            return token.text.lower() in _CONJUNCTIONS
+        return token.kind == "mark" and token.text in _SEPARATORS
+
+    def item(self) -> Node:
+        while self.is_word() and self.peek().text.lower() in _LEAD_INS and self.peek(1) is not None:
+            self.position += 1
+        if self.is_word():
+            return self._worded()
+        currency, negative = self._currency()
+        node = self.relation()
+        if currency is None:
+            return node
+        node = Apply("neg", (node,)) if negative else node
+        return Quantity(node.value if isinstance(node, Quantity) else node, currency)
+
+    def _currency(self) -> tuple[str | None, bool]:
+        """A currency sign, and whether a minus sign stands before it."""
+        negative = self.at("-") and self.peek(1) is not None and self.peek(1).text in _CURRENCIES
+        token = self.peek(1 if negative else 0)
+        if token.kind in ("mark", "command") and token.text in _CURRENCIES:
+            self.position += 2 if negative else 1
+            return _CURRENCIES[token.text], negative
+        return None, False
+
+    def _worded(self) -> Node:
+        """An item that starts with words: a label before `=`, a number, or text."""
+        text = self._words()
+        if self.at("="):
+            self.position += 1
+            return Relation(("=",), (Text(text), self.side()))
+        if (value := words.number(text)) is not None:
+            return Number(Fraction(value))
+        if (split := _number_and_noun(text)) is not None:
+            return Quantity(Number(Fraction(split[0])), split[1])
+        return Text(text)
+
+    def _words(self) -> str:
+        found = []
+        while self.is_word() and (not found or not self._at_separator()):
+            found.append(self.next().text)
+        return " ".join(found)
+
+    def relation(self) -> Node:
+        sides, operators = [self.side()], []
+        while (token := self.peek()) is not None and token.kind == "mark" and token.text in _RELATIONS:
+            operators.append(self.next().text)
+            sides.append(self.item() if self.is_word() or self._is_currency() else self.side())
+        if not operators:
+            return sides[0]
+        return Relation(tuple(operators), tuple(sides))
+
+    def _is_currency(self) -> bool:
+        token = self.peek()
+        return token is not None and token.kind in ("mark", "command") and token.text in _CURRENCIES
+
+    def side(self) -> Node:
+        node = self.ratio()
+        if isinstance(node, Apply) and node.function in ("percent", "degree"):
+            node = Quantity(node.arguments[0], _UNIT_OF[node.function])
+        elif isinstance(node, Apply) and node.function == "neg" and isinstance(node.arguments[0], Apply):
+            inner = node.arguments[0]
+            if inner.function in _UNIT_OF:
+                node = Quantity(Apply("neg", inner.arguments), _UNIT_OF[inner.function])
+        if self._is_currency():
+            self.position += 1
+        if self.is_word() and not self._at_separator():
+            name = self._words()
+            power = ""
+            if self.at("^"):
+                self.position += 1
+                power = self.script()
+            return node if isinstance(node, Quantity) else Quantity(node, _unit_name(name, power))
+        return node
+
+    def ratio(self) -> Node:
+        terms = [self.union()]
+        while self.at(":"):
+            self.position += 1
+            terms.append(self.union())
+        return terms[0] if len(terms) == 1 else Ratio(tuple(terms))
+
+    def union(self) -> Node:
+        node = self.sum()
+        while self.at("cup", "setminus"):
+            node = Apply(self.next().text, (node, self.sum()))
+        return node
+
+    def sum(self) -> Node:
+        self.deeper()
+        node = self._signed_product()
+        while self.at("+", "-", "pm", "mp"):
+            operator = self.next().text
+            right = self._signed_product() if self.at("+", "-") else self.product()
+            if operator == "-":
+                operator, right = "+", Apply("neg", (right,))
+            node = Apply(operator, (node, right))
+        self.depth -= 1
+        return node
+
+    def _signed_product(self) -> Node:
+        negative = False
+        while self.at("+", "-"):
+            negative ^= self.next().text == "-"
+        node = Apply(self.next().text, (ZERO, self.product())) if self.at("pm", "mp") else self.product()
+        return Apply("neg", (node,)) if negative else node
+
+    def product(self) -> Node:
+        node = self.factor()
+        while (token := self.peek()) is not None:
+            if self.at("*", "/"):
+                operator = self.next().text
+                node = Apply(operator, (node, self.factor()))
+            elif self._multiplies(token, node):
+                node = Apply("*", (node, self.power()))
+            else:
+                break
+        return node
+
+    def _multiplies(self, token: Token, node: Node) -> bool:
+        """Whether a token is a factor of the node that stands before it. Two numbers in a row are no product."""
+        if token.kind == "number":
+            return not isinstance(node, Number)
+        return token.kind in ("symbol", "function") or (token.kind, token.text) in _STARTS
+
+    def factor(self) -> Node:
+        negative = False
+        while self.at("+", "-"):
+            negative ^= self.next().text == "-"
+        node = self.power()
+        return Apply("neg", (node,)) if negative else node
+
+    def power(self) -> Node:
+        node = self.postfix()
+        if self.at("^"):
+            self.position += 1
+            node = Apply("^", (node, self.exponent()))
+            while self.at("!"):
+                self.position += 1
+                node = Apply("!", (node,))
+        return node
+
+    def postfix(self) -> Node:
+        node = self.atom()
+        while True:
+            if self.at("!"):
+                self.position += 1
+                node = Apply("!", (node,))
+            elif self.at("%"):
+                self.position += 1
+                node = Apply("percent", (node,))
+            elif self.skip_degree():
+                node = Apply("degree", (node,))
+            else:
+                return node
+
+
+_UNIT_OF = {"percent": "%", "degree": "degree"}
+
+
+def _unit_name(name: str, power: str) -> str:
+    if name.lower() in ("percent", "per cent"):
+        return "%"
+    if name.lower() in ("degrees", "degree", "度"):
+        return "degree"
+    return f"{name}^{power}" if power else name
+
+
+def _number_and_noun(text: str) -> tuple[int, str] | None:
+    """`twelve apples`, 十二个."""
+    head, _, noun = text.partition(" ")
+    if noun and (value := words.number(head)) is not None:
+        return value, noun
+    return None

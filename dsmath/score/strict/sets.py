@@ -1,0 +1,101 @@
+"""Sets of real numbers: intervals, unions, inequalities, finite sets."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+
+from dsmath.score.strict.nodes import Apply, Node, Relation, Sequence, Symbol
+
+INFINITY = Symbol("infty")
+MINUS_INFINITY = Apply("neg", (INFINITY,))
+REALS = Symbol("mathbb R")
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Piece:
+    """An interval, or a point."""
+
+    low: Node
+    low_closed: bool
+    high: Node
+    high_closed: bool
+
+
+def pieces(node: Node, less: Callable[[Node, Node], bool]) -> list[Piece] | None:
+    """The intervals and points of a set, or None if the node is none. Points to leave out are put in order."""
+    if node == REALS:
+        return [Piece(MINUS_INFINITY, False, INFINITY, False)]
+    if isinstance(node, Sequence):
+        return _of_sequence(node, less)
+    if isinstance(node, Relation):
+        return _of_relation(node, less)
+    if isinstance(node, Apply) and node.function == "cup":
+        sides = [pieces(side, less) for side in node.arguments]
+        return None if None in sides else sides[0] + sides[1]
+    if isinstance(node, Apply) and node.function == "setminus" and node.arguments[0] == REALS:
+        points = node.arguments[1]
+        return _without(points.items, less) if isinstance(points, Sequence) and points.left == "\\{" else None
+    return None
+
+
+def _of_sequence(node: Sequence, less) -> list[Piece] | None:
+    if node.left in ("(", "[") and len(node.items) == 2:
+        low, high = node.items
+        return [
+            Piece(low, node.left == "[" and not is_infinite(low), high, node.right == "]" and not is_infinite(high))
+        ]
+    if node.left == "\\{":
+        return [Piece(item, True, item, True) for item in node.items]
+    if node.left == "" and node.items and all(isinstance(item, Relation) for item in node.items):
+        if all(_is_inequation(item) for item in node.items):
+            return _without([_inequation_value(item) for item in node.items], less)
+        sides = [pieces(item, less) for item in node.items]
+        return None if None in sides else [piece for side in sides for piece in side]
+    return None
+
+
+def _of_relation(node: Relation, less) -> list[Piece] | None:
+    if node.operators == ("in",):
+        return pieces(node.sides[1], less)
+    if _is_inequation(node):
+        return _without([_inequation_value(node)], less)
+    operators, sides = node.operators, node.sides
+    if all(operator in (">", ">=") for operator in operators):
+        operators, sides = tuple(_MIRRORED[operator] for operator in reversed(operators)), sides[::-1]
+    if not all(operator in ("<", "<=") for operator in operators):
+        return None
+    if len(sides) == 3 and _is_variable(sides[1]):
+        return [Piece(sides[0], operators[0] == "<=", sides[2], operators[1] == "<=")]
+    if len(sides) == 2 and _is_variable(sides[0]):
+        return [Piece(MINUS_INFINITY, False, sides[1], operators[0] == "<=")]
+    if len(sides) == 2 and _is_variable(sides[1]):
+        return [Piece(sides[0], operators[0] == "<=", INFINITY, False)]
+    return None
+
+
+def _without(points, less) -> list[Piece] | None:
+    """The reals without some points."""
+    ordered: list[Node] = []
+    for point in points:
+        position = next((i for i, other in enumerate(ordered) if less(point, other)), len(ordered))
+        ordered.insert(position, point)
+    ends = [MINUS_INFINITY, *ordered, INFINITY]
+    return [Piece(low, False, high, False) for low, high in itertools.pairwise(ends)]
+
+
+def is_infinite(node: Node) -> bool:
+    """Whether a node is plus or minus infinity."""
+    return node in (INFINITY, MINUS_INFINITY)
+
+
+def _is_variable(node: Node) -> bool:
+    return isinstance(node, Symbol) and node.name not in ("infty", "pi", "e", "i")
+
+
+def _is_inequation(node: Node) -> bool:
+    return isinstance(node, Relation) and node.operators == ("!=",) and any(map(_is_variable, node.sides))
+
+
+def _inequation_value(node: Relation) -> Node:
+    return node.sides[1] if _is_variable(node.sides[0]) else node.sides[0]
