@@ -65,12 +65,14 @@ def get_config() -> ConfigDict:
     c.eval = ConfigDict()
     c.eval.suites = ("gsm8k", "math", "mgsm_zh", "cmath")
     c.eval.modes = ("cot", "tool")
+    c.eval.protocol = "reference"
+    c.eval.samples = 1
     c.eval.limit = 0
     c.eval.slots = 64
     c.eval.cache_length = 4096
     c.eval.decode_steps = 16
-    c.eval.max_new = 1024
-    c.eval.rounds = 2
+    c.eval.max_new = 0
+    c.eval.rounds = 0
     c.eval.temperature = 0.0
     c.eval.top_p = 1.0
     c.eval.top_k = 0

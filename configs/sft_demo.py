@@ -61,6 +61,8 @@ def get_config() -> ConfigDict:
     c.eval = ConfigDict()
     c.eval.suites = ("embedded",)
     c.eval.modes = ("cot", "tool")
+    c.eval.protocol = "reference"
+    c.eval.samples = 1
     c.eval.limit = 300
     c.eval.slots = 32
     c.eval.cache_length = 512

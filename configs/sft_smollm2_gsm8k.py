@@ -64,6 +64,8 @@ def get_config() -> ConfigDict:
     c.eval = ConfigDict()
     c.eval.suites = ("gsm8k",)
     c.eval.modes = ("cot", "tool")
+    c.eval.protocol = "reference"
+    c.eval.samples = 1
     c.eval.limit = 100
     c.eval.slots = 16
     c.eval.cache_length = 1024

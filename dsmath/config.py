@@ -83,13 +83,15 @@ class Eval:
     """Sampling evaluation."""
 
     suites: tuple[str, ...]  # of "embedded", "gsm8k", "math", "mgsm_zh", "cmath"
-    modes: tuple[str, ...]  # of "cot", "tool"
+    modes: tuple[str, ...]  # of "cot", "tool", "pot"
+    protocol: str  # a name in dsmath.tool.protocols.PROTOCOLS
+    samples: int  # per problem
     limit: int  # problems per suite; 0 for all
     slots: int  # sequences that are decoded at a time
     cache_length: int  # tokens a slot can hold
     decode_steps: int  # tokens decoded per dispatch
-    max_new: int  # tokens per generation
-    rounds: int  # generations per problem in tool mode
+    max_new: int  # tokens per generation; 0 for the protocol's own budget
+    rounds: int  # generations per problem in tool mode; 0 for the protocol's own
     temperature: float  # 0 is greedy
     top_p: float
     top_k: int  # 0 for all
@@ -100,8 +102,8 @@ class Eval:
 class Sandbox:
     """Limits of one model-written program."""
 
-    timeout_s: float
-    memory_mb: int
+    timeout_s: float  # 0 in an evaluation: the protocol's own
+    memory_mb: int  # beyond what the interpreter and its libraries take
     output_kb: int  # per stream
     workers: int  # programs at a time
     required_level: str  # L0, L1, L2, L3 or external: dsmath/tool/levels.py

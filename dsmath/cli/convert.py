@@ -17,9 +17,7 @@ def define(values: flags.FlagValues) -> None:
     """Declare the verb's flags."""
     experiment.define(values)
     flags.DEFINE_string("out", None, "folder to write", values)
-    flags.DEFINE_integer(
-        "step", None, "checkpoint to convert; 0 for the start weights, last if not given", flag_values=values
-    )
+    experiment.define_step(values)
     flags.DEFINE_enum("dtype", "bfloat16", ["bfloat16", "float32"], "type of the weights", values)
 
 
@@ -27,16 +25,12 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
     """Convert, and return where and what."""
     from dsmath.model import hf
     from dsmath.sharding import make_mesh
-    from dsmath.train import checkpoints
 
     settings, workdir = experiment.settings(values), experiment.workdir(values)
     if not values.out:
         raise UserError("--out is missing; expected the folder to write")
-    if values.step == 0:
-        params = experiment.start_weights(settings)
-    else:
-        params = checkpoints.restore_params(workdir, values.step, make_mesh(settings.mesh), settings.model)
+    step, params = experiment.weights(settings, workdir, values.step, make_mesh(settings.mesh))
     tokenizer = experiment.tokenizer(settings, workdir)
     hf.save(Path(values.out), params, settings.model, bos=tokenizer.bos, eos=tokenizer.eos, dtype=values.dtype)
     tokenizer.save(Path(values.out))
-    return {"out": values.out, "dtype": values.dtype}
+    return {"out": values.out, "step": step, "dtype": values.dtype}

@@ -1,4 +1,5 @@
-"""Sample solutions with the run's checkpoint, run their programs, and score them, into WORKDIR/evals/STEP/SUITE-MODE.
+"""Sample solutions with the run's checkpoint, run their programs, and score them, into WORKDIR/evals/STEP/SUITE-MODE
+(SUITE-MODE-PROTOCOL, unless the protocol is `reference`).
 
 A killed evaluation goes on where it was with the same command.
 
@@ -24,16 +25,14 @@ from dsmath.error import UserError
 log = logging.getLogger(__name__)
 
 # Settings of an evaluation that must not change while it goes on: they decide what the model writes.
-FIXED = ("cache_length", "max_new", "rounds", "temperature", "top_p", "top_k")
+FIXED = ("protocol", "cache_length", "max_new", "rounds", "temperature", "top_p", "top_k")
 
 
 def define(values: flags.FlagValues) -> None:
     """Declare the verb's flags."""
     experiment.define(values)
     experiment.define_data_dir(values)
-    flags.DEFINE_integer(
-        "step", None, "checkpoint to evaluate; 0 for the start weights, last if not given", flag_values=values
-    )
+    experiment.define_step(values)
 
 
 def run(values: flags.FlagValues) -> dict[str, Any]:
@@ -48,20 +47,37 @@ def evaluate(settings: config.Config, workdir: Path, data_dir: Path | None, *, s
     from dsmath.data import readers
     from dsmath.tool.sandbox import Sandbox
 
-    # Read all problems first: a wrong path should not cost a model's loading.
+    settings = _with_budgets(settings)
+    # What can be refused is refused first: a wrong path should not cost a model's loading.
     suites = {name: readers.problems(name, data_dir, limit=settings.eval.limit) for name in settings.eval.suites}
-    for mode in settings.eval.modes:
-        if mode not in ("cot", "tool"):
-            raise UserError(f"config.eval.modes has {mode!r}; expected cot or tool")
-    step, engine, tokenizer = _engine(settings, workdir, step)
-    log.info("evaluating step %d of %s; the first dispatches compile", step, workdir)
     with Sandbox(settings.sandbox) as sandbox:
+        step, engine, tokenizer = _engine(settings, workdir, step)
+        log.info("evaluating step %d of %s; the first dispatches compile", step, workdir)
         summaries = [
             _evaluate_suite(settings, workdir, step, engine, tokenizer, sandbox, mode, problems)
             for problems in suites.values()
             for mode in settings.eval.modes
         ]
     return {"workdir": str(workdir), "step": step, "summaries": summaries}
+
+
+def _with_budgets(settings: config.Config) -> config.Config:
+    """The settings, checked, with the protocol's own budgets where none are given."""
+    from dsmath.tool import protocols, rollout
+
+    for mode in settings.eval.modes:
+        if mode not in rollout.MODES:
+            raise UserError(f"config.eval.modes has {mode!r}; expected one of: {', '.join(rollout.MODES)}")
+    if settings.eval.samples < 1:
+        raise UserError(f"config.eval.samples is {settings.eval.samples}; expected 1 or more")
+    protocol = protocols.find(settings.eval.protocol)
+    budgets = dataclasses.replace(
+        settings.eval,
+        max_new=settings.eval.max_new or protocol.max_new,
+        rounds=settings.eval.rounds or protocol.rounds,
+    )
+    limits = dataclasses.replace(settings.sandbox, timeout_s=settings.sandbox.timeout_s or protocol.timeout_s)
+    return dataclasses.replace(settings, eval=budgets, sandbox=limits)
 
 
 def _engine(settings: config.Config, workdir: Path, step: int | None):
@@ -73,17 +89,10 @@ def _engine(settings: config.Config, workdir: Path, step: int | None):
     from dsmath.model import decoder
     from dsmath.sharding import make_mesh
     from dsmath.text import template
-    from dsmath.train import checkpoints
 
     mesh = make_mesh(settings.mesh)
     tokenizer = experiment.tokenizer(settings, workdir)
-    step = checkpoints.latest_step(workdir) if step is None else step
-    if step is None:
-        raise UserError(f"no checkpoint in {workdir}; train first, or give --step=0 for the start weights")
-    if step == 0:
-        params = experiment.start_weights(settings)
-    else:
-        params = checkpoints.restore_params(workdir, step, mesh, settings.model)
+    step, params = experiment.weights(settings, workdir, step, mesh)
     dtype = jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16
     engine = Engine(
         decoder.unstack(decoder.cast(params, dtype)),
@@ -107,28 +116,37 @@ def _evaluate_suite(
     from dsmath.score import scoring
     from dsmath.text.generation import Sampling
     from dsmath.text.template import TEMPLATES
+    from dsmath.tool import protocols
     from dsmath.tool.rollout import rollout
 
     name = f"{problems[0].suite}-{mode}"
+    if settings.eval.protocol != "reference":
+        name += f"-{settings.eval.protocol}"
+    if settings.eval.protocol != "reference":
+        name += f"-{settings.eval.protocol}"
     folder = workdir / "evals" / str(step) / name
     checkpoint = f"{settings.start.weights} + {step} steps of {workdir.name}" if step else settings.start.weights
     path = folder / scoring.TRAJECTORIES
     _check_same(folder, {"checkpoint": checkpoint, "seed": settings.seed, **_fixed(settings)})
-    done = {record["id"] for record in journal.read(path)} if path.exists() else set()
+    done = {(record["id"], record["sample"]) for record in journal.read(path)} if path.exists() else set()
+    total = len(problems) * settings.eval.samples
     records = rollout(
-        [problem for problem in problems if problem.id not in done],
+        problems,
         engine,
         sandbox,
         tokenizer=tokenizer,
         template=TEMPLATES[settings.start.template],
         sampling=Sampling(settings.eval.temperature, settings.eval.top_p, settings.eval.top_k, settings.seed),
         mode=mode,
+        protocol=protocols.find(settings.eval.protocol),
         max_new=settings.eval.max_new,
         rounds=settings.eval.rounds,
+        samples=settings.eval.samples,
+        done=done,
         in_flight=2 * settings.eval.slots,
     )
     with journal.Journal(path) as out:
-        for record in _track(records, f"{name} at step {step}", len(problems), done=len(done)):
+        for record in _track(records, f"{name} at step {step}", total, done=len(done)):
             out.append(record | {"checkpoint": checkpoint, "sandbox": sandbox.level})
     return scoring.score(folder, grader=settings.eval.grader)
 

@@ -5,6 +5,7 @@ import functools
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 from ml_collections import config_flags
@@ -106,6 +107,23 @@ def start_weights(settings: config.Config):
                 f"config.model.{field.name} is {ours}, but in the weights {source!r} it is {theirs}; make them agree"
             )
     return params
+
+
+def define_step(values: flags.FlagValues) -> None:
+    """The flag --step."""
+    flags.DEFINE_integer("step", None, "checkpoint; 0 for the start weights, last if not given", flag_values=values)
+
+
+def weights(settings: config.Config, workdir: Path, step: int | None, mesh) -> tuple[int, Any]:
+    """The step, the last one if None is asked for, and its parameters (layers stacked, f32); step 0 starts the run."""
+    from dsmath.train import checkpoints
+
+    step = checkpoints.latest_step(workdir) if step is None else step
+    if step is None:
+        raise UserError(f"no checkpoint in {workdir}; train first, or give --step=0 for the start weights")
+    if step == 0:
+        return 0, start_weights(settings)
+    return step, checkpoints.restore_params(workdir, step, mesh, settings.model)
 
 
 def _tokenizer_of_weights(source: str) -> tokenizers.Tokenizer:

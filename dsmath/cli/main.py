@@ -1,7 +1,8 @@
 """`dsmath VERB [flags]`: finds the verb's module, parses its flags, prints its result.
 
 A verb is a module of this package with a docstring (its help, with an example), `define(values)` that declares its
-flags, and `run(values) -> dict`, the result.
+flags, and `run(values) -> dict`, the result. `POSITIONAL`, if it has that, names the flag that may stand without its
+name.
 """
 
 import importlib
@@ -19,9 +20,11 @@ VERBS = {
     "prepare": "write the training set",
     "train": "fine-tune",
     "evaluate": "sample solutions, run their programs, score them",
+    "run": "run a program as an evaluation would",
     "score": "grade the journals of an evaluation again; needs no device",
     "report": "tables of a run's results; needs no device",
     "convert": "write a checkpoint as an HF folder",
+    "doctor": "what this machine has: sandbox levels, versions",
 }
 
 
@@ -42,7 +45,7 @@ def main() -> None:
         if {"-h", "--help"} & set(args):
             print(_help(verb, module, values))
             return
-        result = module.run(_parse(values, args))
+        result = module.run(_parse(values, args, getattr(module, "POSITIONAL", None)))
     except UserError as e:
         print(f"dsmath {verb}: {e}", file=sys.stderr)
         sys.exit(2)
@@ -60,15 +63,17 @@ def _flags(module: ModuleType) -> flags.FlagValues:
     return values
 
 
-def _parse(values: flags.FlagValues, args: list[str]) -> flags.FlagValues:
+def _parse(values: flags.FlagValues, args: list[str], positional: str | None) -> flags.FlagValues:
     try:
         rest = values(["dsmath", *args])[1:]
+        if rest and positional:
+            values[positional].value = rest.pop(0)
     except flags.Error as e:
         raise UserError(f"{str(e).splitlines()[0]}; --help lists the flags") from e
     except (AttributeError, KeyError, TypeError, ValueError) as e:  # ml_collections, for --config.x.y=z
         raise UserError(f"{_one_line(e)}; expected a field of the config file") from e
     if rest:
-        raise UserError(f"unexpected argument {rest[0]!r}; everything is a flag, --help lists them")
+        raise UserError(f"unexpected argument {rest[0]!r}; --help lists the flags")
     return values
 
 

@@ -17,9 +17,13 @@ INSTRUCTIONS = {
     ("en", "tool"): "\nPlease integrate natural language reasoning with programs to solve the problem above, "
     "and put your final answer within \\boxed{}.",
     ("zh", "tool"): "\n请结合自然语言和Python程序语言来解答问题，并把最终答案放置于\\boxed{}中。",
+    # Ours: the authors evaluate other systems with programs alone, DeepSeekMath-Instruct not.
+    ("en", "pot"): "\nPlease write a Python program that solves the problem above and prints the final answer.",
+    ("zh", "pot"): "\n请编写一个Python程序来解答上述问题，并打印最终答案。",
 }
 
 OUTPUT_FENCE = "```output"  # the model writes it to have its program run; generation stops there
+OUTPUT_END = "\n```\n"  # after the program's output
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +105,7 @@ def output(result: str, *, asked: bool) -> tuple[Piece, Piece]:
     Where the model `asked` by writing the output fence, the fence is its own; else the tool's.
     """
     fence = Piece(Source.MODEL if asked else Source.TOOL, f"\n{OUTPUT_FENCE}")
-    return fence, Piece(Source.TOOL, f"\n{result.strip()}\n```\n")
+    return fence, Piece(Source.TOOL, f"\n{result.strip()}{OUTPUT_END}")
 
 
 def with_program(before: str, code: str, result: str, after: str) -> tuple[Piece, ...]:

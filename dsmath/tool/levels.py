@@ -89,16 +89,16 @@ def around(limits: config.Sandbox) -> list[str]:
             *("-p", f"MemoryMax={memory_mb}M", "-p", "MemorySwapMax=0", "-p", f"TasksMax={TASKS}", "--"),
         ]
     if limits.required_level in ("L2", "L3"):
-        prefix += _bubblewrap()
+        prefix += _bubblewrap(limits.required_level)
     return prefix
 
 
-def _bubblewrap() -> list[str]:
+def _bubblewrap(level: str) -> list[str]:
     interpreter = {sys.executable, os.path.realpath(sys.executable), str(Path(sys.prefix) / "pyvenv.cfg")}
     package = str(Path(dsmath.__file__).parent)
     shown = [path for path in (*readable(), *sorted(interpreter), package) if not path.startswith("/dev/")]
     return [
-        _find("bwrap", "L2", "apt-get install bubblewrap"),
+        _find("bwrap", level, "apt-get install bubblewrap"),
         *("--unshare-all", "--die-with-parent", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"),
         *(part for path in shown for part in ("--ro-bind-try", path, path)),
         *("--chdir", "/", "--"),
@@ -109,7 +109,7 @@ def _find(tool: str, level: str, way_out: str) -> str:
     beside = str(Path(sys.executable).parent)
     found = shutil.which(tool, path=os.pathsep.join([os.environ.get("PATH", os.defpath), beside]))
     if found is None:
-        raise UserError(f"config.sandbox.required_level is {level}, but {tool} is not here: {way_out}")
+        raise UserError(f"config.sandbox.required_level is {level}, which takes {tool}; it is not here: {way_out}")
     return found
 
 

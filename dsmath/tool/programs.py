@@ -1,8 +1,8 @@
 """From a response to the program that runs, and from its run to what the model is shown.
 
-The rules and the quirks are those of the DeepSeekMath authors' evaluation code (its tool-integrated inference and its
-Python executor); each that moves scores has a name and a test. Two things differ on purpose: there, main guards don't
-run, and a program that calls `exit()` has failed.
+Unless a function says otherwise, the rules and the quirks are those of the DeepSeekMath authors' evaluation code (its
+tool-integrated inference and its Python executor); each that moves scores has a name and a test. Two things differ on
+purpose: there, main guards don't run, and a program that calls `exit()` has failed.
 """
 
 import re
@@ -14,6 +14,8 @@ FENCE = "```"
 PYTHON_FENCE = "```python"
 SHOWN_CHARS = 100  # of stdout; more is cut to the first and last half
 SHOWN_TOKENS = 100  # of a traceback, likewise
+TORA_CHARS = 400  # of stdout or of an error
+STRICT_CHARS = 2000
 
 # A program that mentions these is an error, and doesn't run.
 REFUSED = re.compile(r"input\(|os.system\(")
@@ -50,6 +52,27 @@ def assemble(response: str) -> str:
     *earlier, last = blocks
     kept = [line for block in earlier for line in block.split("\n") if _stays(line)]
     return "\n".join([*kept, last]).strip()
+
+
+def last_block(text: str) -> str | None:
+    """The last Python block of a text that ends with a fence; None if it doesn't, or the block isn't Python."""
+    text = text.rstrip()
+    if not text.endswith(FENCE):
+        return None
+    _, opened, code = text.removesuffix(FENCE).rpartition(PYTHON_FENCE)
+    return code.strip("\n") or None if opened and FENCE not in code else None
+
+
+def whole(text: str) -> str | None:
+    """The program of a response that is to be one: its last Python block, closed or not, or else all of it."""
+    _, opened, code = text.rpartition(PYTHON_FENCE)
+    code = code.partition(FENCE)[0] if opened else text
+    return code.strip("\n") or None
+
+
+def without_code(output: str) -> str:
+    """A program's output in which no Python fence opens a block."""
+    return output.replace(PYTHON_FENCE, FENCE)
 
 
 def _stays(line: str) -> bool:
@@ -95,9 +118,24 @@ def shown(ran: Ran, tokenizer: Tokenizer) -> str:
     return f"Runtime errors: {_clip(_what_went_wrong(ran), tokenizer)}".strip()
 
 
-def _middle_out(text: str) -> str:
-    half = SHOWN_CHARS // 2
-    return text if len(text) <= SHOWN_CHARS else f"{text[:half]}...{text[-half:]}"
+def shown_strictly(ran: Ran, tokenizer: Tokenizer) -> str:
+    """What the model sees of a run under `strict`: all that was printed, and how it ended if not well."""
+    del tokenizer
+    failure = "" if ran.exit is Exit.OK else _what_went_wrong(ran)
+    return _middle_out("\n".join(filter(None, [ran.stdout.strip(), failure])) or "(no output)", STRICT_CHARS)
+
+
+def shown_by_tora(ran: Ran, tokenizer: Tokenizer) -> str:
+    """What the model sees in the ToRA and Qwen2.5-Math harnesses: stdout, or the last line of the traceback."""
+    del tokenizer
+    if ran.exit is Exit.OK:
+        return _middle_out(ran.stdout.strip() or "Done", TORA_CHARS)
+    return _middle_out(_what_went_wrong(ran).rpartition("\n")[2], TORA_CHARS)
+
+
+def _middle_out(text: str, length: int = SHOWN_CHARS) -> str:
+    half = length // 2
+    return text if len(text) <= length else f"{text[:half]}...{text[-half:]}"
 
 
 def _clip(message: str, tokenizer: Tokenizer) -> str:

@@ -27,7 +27,7 @@ def settings(sources=("embedded",), modes=("cot", "tool"), problems=20, seed=0) 
         mesh=config.Mesh(-1, 1, 1),
         data=config.Data(sources, modes, problems, row_length=64, packing_bins=2),
         train=config.Train(1, 1, 1, 1e-3, 0, 0.9, 0.95, 0.0, 1.0, False, False, 1, 1),
-        eval=config.Eval(("embedded",), modes, 1, 1, 64, 1, 8, 2, 0.0, 1.0, 0, "reference"),
+        eval=config.Eval(("embedded",), modes, "reference", 1, 1, 1, 64, 1, 8, 2, 0.0, 1.0, 0, "reference"),
         sandbox=config.Sandbox(timeout_s=5.0, memory_mb=512, output_kb=16, workers=2, required_level="L1"),
     )
 

@@ -19,6 +19,7 @@ from dsmath.text import template as templates
 from dsmath.text import tokenizer as tokenizers
 from dsmath.text.generation import Completion, Request, Sampling, Stop
 from dsmath.text.source import Piece, Source
+from dsmath.tool import protocols
 from dsmath.tool import rollout as rollouts
 from dsmath.tool.sandbox import Sandbox
 
@@ -110,7 +111,7 @@ def tokenizer_with_token(text: str) -> tokenizers.HFTokenizer:
     return tokenizers.HFTokenizer(backend, bos=None, eos="<end>")
 
 
-def run(problems, generator, sandbox, *, mode="tool", rounds=2, **kwargs):
+def run(problems, generator, sandbox, *, mode="tool", rounds=2, protocol="reference", **kwargs):
     return rollouts.rollout(
         problems,
         generator,
@@ -119,6 +120,7 @@ def run(problems, generator, sandbox, *, mode="tool", rounds=2, **kwargs):
         template=TEMPLATE,
         sampling=GREEDY,
         mode=mode,
+        protocol=protocols.find(protocol),
         max_new=64,
         rounds=rounds,
         **kwargs,
@@ -180,7 +182,9 @@ def test_two_rounds_token_by_token(sandbox):
         "42\n",
         "42",
     )
-    del record["ids"], record["sources"], record["programs"], record["response"]
+    ((start, end),) = record["tool_spans"]
+    assert record["response"][start:end] == "42"
+    del record["ids"], record["sources"], record["programs"], record["response"], record["tool_spans"]
     assert record == {
         "id": "p",
         "sample": 0,
