@@ -5,14 +5,17 @@
   --outputs grades a file, and writes its lines to --out with prediction, answer, correct and reason added. A line holds
             question, output, gold_source, and if need be suite; the predictions.json of DeepSeekMath's evaluation code
             and ToRA's output files are read, too.
+  --grader  names one, or "all": then every grader's verdicts stand side by side, in graders.jsonl beside scores.jsonl
+            or as "verdicts" in the lines of --out, and tables show where they disagree; those are kept in
+            WORKDIR/report/graders.md, or beside --out in a file that ends in .graders.md.
 
 Example:
-  dsmath score --workdir runs/demo --grader reference
+  dsmath score --workdir runs/demo --grader all
   dsmath score --outputs predictions.jsonl --suite math --grader reference --out scores.jsonl
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 from rich.console import Console
@@ -20,11 +23,14 @@ from rich.console import Console
 from dsmath.cli import experiment
 from dsmath.error import UserError
 
+if TYPE_CHECKING:
+    from dsmath.report.sheet import Sheet
+
 
 def define(values: flags.FlagValues) -> None:
     """Declare the verb's flags."""
     experiment.define_workdir(values)
-    flags.DEFINE_string("grader", "reference", "how answers are read and compared", values)
+    flags.DEFINE_string("grader", "reference", "how answers are read and compared; all for every way", values)
     flags.DEFINE_string("outputs", None, "file of outputs to grade", values)
     flags.DEFINE_string("suite", None, "suite of the outputs that don't say theirs", values)
     flags.DEFINE_string("out", None, "file to write the graded outputs to", values)
@@ -33,27 +39,50 @@ def define(values: flags.FlagValues) -> None:
 def run(values: flags.FlagValues) -> dict[str, Any]:
     """Score the file, or every evaluation in the folder, and return what was found."""
     if values.outputs is None:
-        return _journals(values)
-    from dsmath.score import outputs
-
+        return _score_journals(values)
     if values.workdir:
         raise UserError("both --workdir and --outputs are given; expected one: a run's journals, or a file of outputs")
     if not values.out:
         raise UserError("--out is missing; expected the file to write, such as --out scores.jsonl")
-    summary = outputs.score_outputs(Path(values.outputs), Path(values.out), suite=values.suite, grader=values.grader)
+    return _score_outputs(values, Path(values.out))
+
+
+def _score_outputs(values: flags.FlagValues, out: Path) -> dict[str, Any]:
+    from dsmath import journal
+    from dsmath.report import agreement
+    from dsmath.score import outputs
+
+    summary = outputs.score_outputs(Path(values.outputs), out, suite=values.suite, grader=values.grader)
     console = Console(stderr=values.json)
+    if "graders" in summary:
+        lines = [{"id": number, **line} for number, line in enumerate(journal.read(out), 1)]
+        _show(agreement.sheets(lines, Path(values.outputs).name), out.with_name(f"{out.name}.graders.md"), console)
     console.print(_sentence(summary), soft_wrap=True, highlight=False, markup=False)
     return summary
 
 
-def _journals(values: flags.FlagValues) -> dict[str, Any]:
+def _score_journals(values: flags.FlagValues) -> dict[str, Any]:
+    from dsmath.report import agreement
     from dsmath.score import scoring
 
     workdir = experiment.workdir(values)
     journals = sorted((workdir / "evals").glob("*/*/trajectories.jsonl"))
     if not journals:
         raise UserError(f"no evaluation in {workdir}; expected evals/STEP/SUITE-MODE/: run dsmath evaluate first")
-    return {"summaries": [scoring.score(journal.parent, grader=values.grader) for journal in journals]}
+    summaries = [scoring.score(journal.parent, grader=values.grader) for journal in journals]
+    if values.grader == scoring.ALL:
+        runs = [{**summary, "folder": path.parent} for summary, path in zip(summaries, journals, strict=True)]
+        _show(agreement.sheets_of_runs(runs), workdir / "report" / "graders.md", Console(stderr=values.json))
+    return {"summaries": summaries}
+
+
+def _show(sheets: list["Sheet"], path: Path, console: Console) -> None:
+    from dsmath.score import scoring
+
+    for sheet in sheets:
+        console.print(sheet.terminal())
+    scoring.write(path, ["# Graders\n\n" + "\n".join(sheet.markdown() for sheet in sheets)])
+    console.print(f"Written to {path}", soft_wrap=True, highlight=False)
 
 
 def _sentence(summary: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from dsmath.error import UserError
-from dsmath.report import details, table5
+from dsmath.report import agreement, details, table5
 from dsmath.report import paired as pairs
 from dsmath.report.sheet import Sheet, percent
 from dsmath.score import suites
@@ -37,7 +37,7 @@ def report(workdir: Path, console: Console | None = None) -> dict[str, Any]:
     sheets = [_accuracies(summaries)]
     if comparisons:
         sheets.append(pairs.sheet(comparisons, details.MODES))
-    sheets += details.sheets(summaries)
+    sheets += [*details.sheets(summaries), *agreement.sheets_of_runs(summaries)]
     for sheet in sheets:
         console.print(sheet.terminal())
     if any(cell.origin is table5.Origin.MEASURED for cell in cells):
@@ -48,7 +48,8 @@ def report(workdir: Path, console: Console | None = None) -> dict[str, Any]:
         "table5": (folder / "table5.md", table5.markdown(cells)),
         "table5_csv": (folder / "table5.csv", table5.csv(cells)),
     }
-    _write(folder, pages)
+    for path, text in pages.values():
+        write(path, [text])
     console.print(f"Written to {', '.join(str(path) for path, _ in pages.values())}", soft_wrap=True, highlight=False)
     return {
         "results": [{key: value for key, value in summary.items() if key != "folder"} for summary in summaries],
@@ -104,12 +105,3 @@ def _accuracy_cells(summary: dict[str, Any]) -> tuple[str, ...]:
 def _step_key(step: int | str) -> tuple[int, int, str]:
     """Numbers in their order, before names."""
     return (0, step, "") if isinstance(step, int) else (1, 0, step)
-
-
-def _write(folder: Path, pages: dict[str, tuple[Path, str]]) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        raise UserError(f"cannot write {folder}: {e.strerror}; make the folder writable") from e
-    for path, text in pages.values():
-        write(path, [text])

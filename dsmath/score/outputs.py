@@ -1,6 +1,7 @@
 """Grading of a file of outputs: IN -> OUT, one line per output in the order of IN.
 
-OUT's lines are IN's records (dsmath/score/foreign.py) with prediction, answer, correct and reason added.
+OUT's lines are IN's records (dsmath/score/foreign.py) with prediction, answer, correct and reason added; with "all"
+graders these are the reference grader's, and verdicts holds those of each grader under its name.
 """
 
 import collections
@@ -36,26 +37,36 @@ def score_outputs(
     if not records:
         raise UserError(f"{path} holds no output; expected one per line")
     items = [graders.Item(r["suite"], r["question"], r["gold_source"], r["output"]) for r in records]
-    verdicts = []
+
+    def grade(name: str) -> Iterator[graders.Verdict]:
+        grading = graders.grade_all(items, grader=name, workers=workers, timeout_s=timeout_s)
+        stderr = rich.console.Console(stderr=True)
+        return rich.progress.track(grading, f"{Path(path).name}: {name}", total=len(items), console=stderr)
+
+    main, *rest = graders.GRADERS if grader == scoring.ALL else [grader]
+    graded = []
 
     def lines() -> Iterator[str]:
-        grading = graders.grade_all(items, grader=grader, workers=workers, timeout_s=timeout_s)
-        stderr = rich.console.Console(stderr=True)
-        tracked = rich.progress.track(grading, f"scoring {Path(path).name}", total=len(items), console=stderr)
-        for record, verdict in zip(records, tracked, strict=True):
-            verdicts.append(verdict)
-            yield scoring.line(record | dataclasses.asdict(verdict))
+        others = {name: list(grade(name)) for name in rest}
+        for i, (record, verdict) in enumerate(zip(records, grade(main), strict=True)):
+            graded.append(record | dataclasses.asdict(verdict))
+            if rest:
+                graded[i]["verdicts"] = scoring.side_by_side(
+                    graded[i], main, {n: found[i] for n, found in others.items()}
+                )
+            yield scoring.line(graded[i])
 
-    scoring.write(Path(out), lines())
-    correct = [verdict.correct for verdict in verdicts]
+    scoring.write(Path(out), lines())  # opened before it is graded: a wrong path costs nothing
+    problems = [_problem(record) for record in records]
     return {
         "outputs": str(path),
         "out": str(out),
         "suites": sorted({record["suite"] for record in records}),
-        "grader": grader,
-        **accuracy([_problem(record) for record in records], correct),
-        "reasons": dict(sorted(collections.Counter(verdict.reason for verdict in verdicts).items())),
-        **_against_published(records, correct),
+        "grader": main,
+        **accuracy(problems, [record["correct"] for record in graded]),
+        "reasons": dict(sorted(collections.Counter(record["reason"] for record in graded).items())),
+        **({"graders": scoring.accuracies(problems, graded)} if rest else {}),
+        **_against_published(graded),
     }
 
 
@@ -64,8 +75,8 @@ def _problem(record: foreign.Record) -> tuple[str, str]:
     return record["suite"], record["question"] if identity is None else f"id {identity}"
 
 
-def _against_published(records: list[foreign.Record], correct: list[bool]) -> dict[str, Any]:
-    pairs = [(r["published_correct"], c) for r, c in zip(records, correct, strict=True) if "published_correct" in r]
+def _against_published(graded: list[foreign.Record]) -> dict[str, Any]:
+    pairs = [(record["published_correct"], record["correct"]) for record in graded if "published_correct" in record]
     if not pairs:
         return {}
     return {

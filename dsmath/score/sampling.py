@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from dsmath.score import words
 from dsmath.score.graders import Item
 from dsmath.score.statistics import by_problem, clustered
 
@@ -127,4 +128,4 @@ def _item(earlier: Record, later: Record) -> Item:
     gold = earlier["prediction"]
     if later["suite"] == "math":
         gold = "\n".join(f"\\boxed{{{answer}}}" for answer in ([gold] if isinstance(gold, str) else gold))
-    return Item(later["suite"], later["question"], gold, later["response"])
+    return Item(later["suite"], later["question"], gold, words.graded(later))

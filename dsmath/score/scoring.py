@@ -29,7 +29,7 @@ import rich.progress
 
 from dsmath import journal
 from dsmath.error import UserError
-from dsmath.score import graders, sampling
+from dsmath.score import graders, sampling, words
 from dsmath.score.breakdown import breakdown
 from dsmath.score.outcomes import outcome
 from dsmath.score.statistics import accuracy
@@ -75,17 +75,22 @@ def score(
         stderr = rich.console.Console(stderr=True)
         return list(rich.progress.track(grading, f"{folder.name}: {name}", total=len(items), console=stderr))
 
-    main, *others = graders.GRADERS if grader == ALL else [grader]
-    others_verdicts = {name: grade(name, [_item(t, t["response"]) for t in trajectories]) for name in others}
-    records = graded(trajectories, main, grade, strict=others_verdicts.get("strict"))
+    main, *rest = graders.GRADERS if grader == ALL else [grader]
+    others = {name: grade(name, [_item(t, words.graded(t)) for t in trajectories]) for name in rest}
+    records = graded(trajectories, main, grade, strict=others.get("strict"))
     step = int(folder.parent.name) if folder.parent.name.isdecimal() else folder.parent.name
     summary = {"step": step, **common, "grader": main, "settings": _settings(folder), **summarise(records)}
     if grader == ALL:
-        problems = [record["id"] for record in records]
-        summary["graders"] = {main: accuracy(problems, [record["correct"] for record in records])} | {
-            name: accuracy(problems, [v.correct for v in verdicts]) for name, verdicts in others_verdicts.items()
-        }
-        write(folder / GRADERS, map(line, _side_by_side(records, main, others_verdicts)))
+        lines = [
+            {
+                "id": record["id"],
+                "sample": record["sample"],
+                "verdicts": side_by_side(record, main, {name: verdicts[i] for name, verdicts in others.items()}),
+            }
+            for i, record in enumerate(records)
+        ]
+        summary["graders"] = accuracies([record["id"] for record in records], lines)
+        write(folder / GRADERS, map(line, lines))
     write(folder / SCORES, (line({name: r[name] for name in _SCORE if name in r}) for r in records))
     write(folder / SUMMARY, [json.dumps(summary, ensure_ascii=False, indent=1) + "\n"])
     return summary
@@ -101,7 +106,7 @@ def graded(
     """The trajectories with their scores. `strict` are the verdicts of the strict grader, if they are known."""
     ran = [i for i, t in enumerate(trajectories) if t["programs"] and t["programs"][-1]["exit"] == "ok"]
     outputs = [_item(trajectories[i], f"```output\n{trajectories[i]['programs'][-1]['shown']}\n```") for i in ran]
-    verdicts = grade(grader, [_item(t, t["response"]) for t in trajectories] + outputs)
+    verdicts = grade(grader, [_item(t, words.graded(t)) for t in trajectories] + outputs)
     program_correct = {i: v.correct for i, v in zip(ran, verdicts[len(trajectories) :], strict=True)}
     records = []
     for i, (trajectory, verdict) in enumerate(zip(trajectories, verdicts, strict=False)):
@@ -157,11 +162,17 @@ def read_scored(folder: Path) -> list[Record]:
     return [t | scores[t["id"], t["sample"]] for t in trajectories if (t["id"], t["sample"]) in scores]
 
 
-def _side_by_side(records: list[Record], main: str, others: dict[str, list[graders.Verdict]]) -> Iterator[Record]:
-    for i, record in enumerate(records):
-        verdicts = {main: {name: record[name] for name in _VERDICT}}
-        verdicts |= {name: dataclasses.asdict(found[i]) for name, found in others.items()}
-        yield {"id": record["id"], "sample": record["sample"], "verdicts": verdicts}
+def side_by_side(record: Record, main: str, others: dict[str, graders.Verdict]) -> dict[str, dict[str, Any]]:
+    """The verdicts of all graders by name; that of the grader `main` is the record's own."""
+    own = {name: record[name] for name in _VERDICT}
+    return {main: own} | {name: dataclasses.asdict(verdict) for name, verdict in others.items()}
+
+
+def accuracies(problems: list[Any], lines: list[Record]) -> dict[str, dict[str, Any]]:
+    """The accuracy by each grader, of lines that hold verdicts side by side."""
+    return {
+        name: accuracy(problems, [line["verdicts"][name]["correct"] for line in lines]) for name in lines[0]["verdicts"]
+    }
 
 
 def _item(trajectory: Record, output: str) -> graders.Item:
@@ -193,9 +204,10 @@ def line(record: Record) -> str:
 
 
 def write(path: Path, lines: Iterable[str]) -> None:
-    """Write a file whole or not at all."""
+    """Write a file whole or not at all; its folder is made."""
     temporary = path.with_name(path.name + ".tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.writelines(lines)
             file.flush()
@@ -203,3 +215,6 @@ def write(path: Path, lines: Iterable[str]) -> None:
         os.replace(temporary, path)
     except OSError as e:
         raise UserError(f"cannot write {path}: {e.strerror}; free some space or choose another place") from e
+    finally:
+        if temporary.exists():
+            temporary.unlink()

@@ -119,7 +119,7 @@ def test_a_bad_line_is_named_and_nothing_is_written(tmp_path, text, words):
         score_outputs(path, tmp_path / "out", suite="gsm8k", workers=1)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
-    assert not (tmp_path / "out").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
 def test_missing_suite_empty_file_and_missing_file_are_refused(tmp_path):
@@ -130,7 +130,7 @@ def test_missing_suite_empty_file_and_missing_file_are_refused(tmp_path):
     with pytest.raises(UserError, match="cannot read"):
         score_outputs(tmp_path / "nowhere", tmp_path / "out", suite="math")
     with pytest.raises(UserError, match="cannot write"):
-        score_outputs(write(tmp_path / "in", [PLAIN]), tmp_path / "no" / "out", suite="math", workers=1)
+        score_outputs(write(tmp_path / "in", [PLAIN]), tmp_path / "in" / "out", suite="math", workers=1)
 
 
 def test_an_item_that_hangs_costs_itself_alone(tmp_path):

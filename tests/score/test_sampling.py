@@ -54,8 +54,9 @@ def test_subsets_of_many_samples_are_drawn_alike_in_every_run():
 
 def record(sample, prediction, *, problem="p", suite="gsm8k", correct=False):
     return {
-        **{"id": problem, "sample": sample, "suite": suite, "question": "?", "response": f"\\boxed{{{prediction}}}"},
-        **{"prediction": [prediction] if suite == "math" else prediction, "correct": correct},
+        **{"id": problem, "sample": sample, "suite": suite, "mode": "cot", "question": "?"},
+        **{"response": f"\\boxed{{{prediction}}}", "correct": correct},
+        **{"prediction": [prediction] if suite == "math" else prediction},
     }
 
 

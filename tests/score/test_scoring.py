@@ -7,7 +7,8 @@ import pytest
 
 from dsmath.error import UserError
 from dsmath.journal import Journal
-from dsmath.score.scoring import read_scored, score
+from dsmath.score import graders
+from dsmath.score.scoring import ALL, read_scored, score
 
 PROGRAM = {
     "code": "print(4)",
@@ -126,6 +127,22 @@ def test_several_samples_are_voted_on_and_the_problem_is_the_unit(folder):
     assert summary["sampling"]["pass"]["4"]["accuracy"] == 100
     assert summary["sampling"]["maj"]["4"]["accuracy"] == 50
     assert [record["vote"] for record in read_scored(folder)] == [0, 0, 2, 0, 0, 0, 2, 3]
+
+
+def test_all_graders_score_the_same_journal(folder):
+    answers = ["4元", "400", "4", "5"]
+    write(folder, [trajectory(i, f"\\boxed{{{answer}}}") for i, answer in enumerate(answers)])
+    summary = score(folder, grader=ALL, workers=1)
+    lines = [json.loads(text) for text in (folder / "graders.jsonl").read_text().splitlines()]
+    assert list(summary["graders"]) == list(lines[0]["verdicts"]) == list(graders.GRADERS)
+    correct = {name: [line["verdicts"][name]["correct"] for line in lines] for name in graders.GRADERS}
+    assert correct["reference"] == [False, True, True, False]
+    assert correct["strict"] == [True, False, True, False]
+    assert (summary["grader"], summary["correct"]) == ("reference", 2)
+    assert summary["graders"]["strict"]["correct"] == 2
+    assert [record["outcome"] for record in read_scored(folder)] == [
+        "right only under strict", "right", "right", "wrong without a program",
+    ]  # fmt: skip
 
 
 def test_journal_of_two_checkpoints_is_refused_and_nothing_written(folder):
