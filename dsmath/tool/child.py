@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 import json
 import os
+import random
 import resource
 import signal
 import socket
@@ -46,6 +47,7 @@ def main(channel: socket.socket, rules: Rules, zygote: int) -> None:
     status = 1
     try:
         channel.close()
+        random.seed(0)  # a fork seeds it from the system
         status = run(blocks)
     finally:
         os._exit(status)

@@ -15,7 +15,6 @@ import gc
 import importlib
 import json
 import os
-import random
 import resource
 import select
 import signal
@@ -267,7 +266,6 @@ def preload(kind: str) -> None:
             importlib.import_module(name)
     if "sympy" in sys.modules:
         _warm_up()
-    random.seed(0)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(0)
     if "sympy" in sys.modules:
