@@ -58,15 +58,16 @@ class Uncontained:
     """Plain processes with the judge's own rights, in place of a sandbox."""
 
     def run(self, code: str) -> Ended:
-        """One process; at the time limit it alone is killed."""
-        try:
-            ran = subprocess.run(
-                [sys.executable, "-c", code], capture_output=True, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL
-            )
-        except subprocess.TimeoutExpired as e:
-            return Ended("timeout", (e.stdout or b"").decode(errors="replace"), "")
-        exit = "ok" if ran.returncode == 0 else "error"
-        return Ended(exit, ran.stdout.decode(errors="replace"), ran.stderr.decode(errors="replace"))
+        """One process; at the time limit it alone is killed, and its output is read to the end."""
+        command, pipe = [sys.executable, "-c", code], subprocess.PIPE
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe) as process:
+            try:
+                outputs = process.communicate(timeout=TIMEOUT_S)
+                exit = "ok" if process.returncode == 0 else "error"
+            except subprocess.TimeoutExpired:
+                process.kill()
+                outputs, exit = process.communicate(), "timeout"
+        return Ended(exit, *(output.decode(errors="replace") for output in outputs))
 
 
 class Watch(threading.Thread):

@@ -106,7 +106,7 @@ def attempt(f, *args, **kwargs):
 def linger(pid=0):
     """A child stays for a while, holding what it inherited; a parent goes on."""
     if pid == 0:
-        time.sleep(15)
+        time.sleep(8)
         os._exit(0)
 
 
