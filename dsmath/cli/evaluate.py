@@ -124,6 +124,8 @@ def _evaluate_suite(
         name += f"-{settings.eval.protocol}"
     if settings.eval.protocol != "reference":
         name += f"-{settings.eval.protocol}"
+    if settings.eval.protocol != "reference":
+        name += f"-{settings.eval.protocol}"
     folder = workdir / "evals" / str(step) / name
     checkpoint = f"{settings.start.weights} + {step} steps of {workdir.name}" if step else settings.start.weights
     path = folder / scoring.TRAJECTORIES
