@@ -87,6 +87,23 @@ def _tools(summaries: list[Summary]) -> Sheet:
     return Sheet("Programs", header, rows, note)
 
 
+def breakdown_rows(summaries: list[Summary]) -> list[dict[str, Any]]:
+    """All breakdowns as flat rows: suite, mode, step, dimension, value; n, correct, accuracy, low, high in percent."""
+    return [
+        {
+            **{key: summary[key] for key in ("suite", "mode", "step")},
+            "dimension": dimension,
+            "value": value,
+            **{key: figures[key] for key in ("n", "correct", "accuracy")},
+            "low": figures["interval"][0],
+            "high": figures["interval"][1],
+        }
+        for summary in summaries
+        for dimension, values in summary["breakdowns"].items()
+        for value, figures in values.items()
+    ]
+
+
 def _breakdowns(summaries: list[Summary]) -> list[Sheet]:
     """A sheet per suite and dimension: values down, runs across."""
     found: dict[tuple[str, str], list[Summary]] = {}

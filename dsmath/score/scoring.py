@@ -44,10 +44,13 @@ GRADERS = "graders.jsonl"
 SETTINGS = "settings.json"  # what `dsmath evaluate` began the journal with
 
 ALL = "all"  # in place of a grader's name
+OUTPUT_GRADER = "reference_output"  # takes the last program's output for the answer
 
 Record = dict[str, Any]
 Grade = Callable[[str, list[graders.Item]], list[graders.Verdict]]  # by the grader of that name
 
+_SCORE = ("id", "sample", "prediction", "answer", "correct", "reason", "outcome", "program_correct", "vote")
+_VERDICT = tuple(field.name for field in dataclasses.fields(graders.Verdict))
 _PROBLEM = ("id", "sample", "suite", "lang", "question", "gold", "meta")
 _ANSWER = ("mode", "response", "stop", "programs", "checkpoint", "sandbox", "protocol")
 
@@ -75,7 +78,7 @@ def score(
         stderr = rich.console.Console(stderr=True)
         return list(rich.progress.track(grading, f"{folder.name}: {name}", total=len(items), console=stderr))
 
-    main, *rest = graders.GRADERS if grader == ALL else [grader]
+    main, *rest = all_graders(common["mode"]) if grader == ALL else [grader]
     others = {name: grade(name, [_item(t, words.graded(t)) for t in trajectories]) for name in rest}
     records = graded(trajectories, main, grade, strict=others.get("strict"))
     step = int(folder.parent.name) if folder.parent.name.isdecimal() else folder.parent.name
@@ -96,8 +99,9 @@ def score(
     return summary
 
 
-_SCORE = ("id", "sample", "prediction", "answer", "correct", "reason", "outcome", "program_correct", "vote")
-_VERDICT = tuple(field.name for field in dataclasses.fields(graders.Verdict))
+def all_graders(mode: str) -> list[str]:
+    """Those that "all" stands for: in mode "cot" there is no program whose output could be graded."""
+    return [name for name in graders.GRADERS if name != OUTPUT_GRADER or mode != "cot"]
 
 
 def graded(
