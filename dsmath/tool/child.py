@@ -11,15 +11,14 @@ import json
 import os
 import random
 import resource
-import signal
 import socket
 import sys
 import threading
 import traceback
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from dsmath.tool import lockdown, seccomp
+from dsmath.tool import lockdown
 
 ACCEPTED = b"\x01"  # sent by a child that is locked down and has its program
 MEMORY_STATUS = 112  # exit status after an uncaught MemoryError
@@ -31,9 +30,8 @@ class Rules:
     """What a child is allowed. `landlock` and `calls` are None where the kernel lacks them or none were asked for."""
 
     cpu_s: int  # a backstop behind the zygote's own measurement
-    address_space: int  # bytes, the zygote's own included
     landlock: int | None  # descriptor
-    calls: seccomp.Filter | None
+    restrict_calls: Callable[[], None] | None  # made by lockdown.call_rules
 
 
 def main(channel: socket.socket, rules: Rules, zygote: int) -> None:
@@ -56,25 +54,16 @@ def main(channel: socket.socket, rules: Rules, zygote: int) -> None:
 def _lock_down(channel: socket.socket, rules: Rules, zygote: int) -> None:
     lockdown.die_with_parent(zygote)
     os.setsid()
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     keep = {channel.fileno(), rules.landlock} - {None}
     for low, high in itertools.pairwise([2, *sorted(keep), os.sysconf("SC_OPEN_MAX")]):
         os.closerange(low + 1, high)
-    for name, value in (
-        (resource.RLIMIT_CPU, rules.cpu_s),
-        (resource.RLIMIT_AS, rules.address_space),
-        (resource.RLIMIT_NOFILE, OPEN_FILES),
-    ):
-        hard = resource.getrlimit(name)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(name, (value, value))
-    lockdown.hide_memory()
+    lockdown.limit(resource.RLIMIT_CPU, rules.cpu_s)
+    lockdown.limit(resource.RLIMIT_NOFILE, OPEN_FILES)
     if rules.landlock is not None:
         lockdown.restrict_files(rules.landlock)
         os.close(rules.landlock)
-    if rules.calls is not None:
-        lockdown.restrict_calls(rules.calls)
+    if rules.restrict_calls is not None:
+        rules.restrict_calls()
 
 
 def _receive(channel: socket.socket) -> list[str]:
@@ -85,10 +74,9 @@ def _receive(channel: socket.socket) -> list[str]:
     program, stdout, stderr = descriptors
     os.dup2(stdout, 1)
     os.dup2(stderr, 2)
-    with open(program, encoding="utf-8") as file:
-        blocks = json.load(file)
-    os.close(stdout)
-    os.close(stderr)
+    blocks = json.loads(os.pread(program, os.fstat(program).st_size, 0))
+    for descriptor in descriptors:
+        os.close(descriptor)
     os.write(channel.fileno(), ACCEPTED)
     return blocks
 

@@ -6,14 +6,16 @@ Landlock decides about paths, seccomp about system calls; neither needs a privil
 
 import ctypes
 import os
+import resource
 import stat
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from dsmath.tool import seccomp
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
+_libc.prctl.argtypes = (ctypes.c_int, *(ctypes.c_ulong,) * 4)
 
 # The same numbers on x86-64 and aarch64.
 _LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446
@@ -42,8 +44,7 @@ def _check(result: int, step: str) -> int:
 
 
 def _prctl(step: str, option: int, *arguments: int) -> None:
-    values = [ctypes.c_ulong(a) for a in (*arguments, 0, 0, 0, 0)[:4]]
-    _check(_libc.prctl(ctypes.c_int(option), *values), step)
+    _check(_libc.prctl(option, *(*arguments, 0, 0, 0, 0)[:4]), step)
 
 
 def no_new_privileges() -> None:
@@ -54,9 +55,9 @@ def no_new_privileges() -> None:
 def drop_capabilities() -> None:
     """Give up every capability, for good. Root keeps its user id, and no more than what that id owns."""
     capability = 0
-    while _libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(capability), 0, 0, 0) == 0:  # until past the last one
+    while _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) == 0:  # until past the last one
         capability += 1  # without the privilege to drop any, the first call fails
-    _libc.prctl(_PR_CAP_AMBIENT, ctypes.c_ulong(_CAP_AMBIENT_CLEAR_ALL), 0, 0, 0)  # older kernels have none
+    _libc.prctl(_PR_CAP_AMBIENT, _CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)  # older kernels have none
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     _check(_libc.capset(header, bytes(24)), "drop capabilities")
 
@@ -76,6 +77,13 @@ def adopt_orphans() -> None:
 def hide_memory() -> None:
     """No core dumps, no debugger, and /proc files of this process for root alone."""
     _prctl("not dumpable", _PR_SET_DUMPABLE, 0)
+
+
+def limit(kind: int, value: int) -> None:
+    """Set a resource limit (resource.RLIMIT_*) for good, where it is higher."""
+    hard = resource.getrlimit(kind)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(kind, (value, value))
 
 
 def landlock_abi() -> int:
@@ -127,10 +135,17 @@ def has_seccomp() -> bool:
     return os.uname().machine in seccomp.ARCHITECTURES and _libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
 
 
-def restrict_calls(program: seccomp.Filter) -> None:
-    """Put this process, of one thread, under the seccomp filter."""
-    code = program.for_process(os.getpid())
-    buffer = ctypes.create_string_buffer(code, len(code))
-    header = struct.pack("@HP", len(code) // seccomp.INSTRUCTION_BYTES, ctypes.addressof(buffer))
-    result = _libc.prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_SECCOMP_MODE_FILTER), header, 0, 0)
-    _check(result, "seccomp")
+def call_rules(program: seccomp.Filter) -> Callable[[], None]:
+    """A function that puts its process, of one thread, under the seccomp filter.
+
+    What it takes is made here, once, and not in every child.
+    """
+    code = ctypes.create_string_buffer(program.code, len(program.code))
+    instructions = len(program.code) // seccomp.INSTRUCTION_BYTES
+    header = ctypes.create_string_buffer(struct.pack("@HP", instructions, ctypes.addressof(code)))
+
+    def restrict_calls() -> None:
+        program.fill(code, os.getpid())
+        _prctl("seccomp", _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(header))
+
+    return restrict_calls

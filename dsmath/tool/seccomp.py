@@ -175,11 +175,18 @@ _CLONE3 = (435, 435)
 
 ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # `uname -m`: column above, AUDIT_ARCH
 
-_LOAD, _AND, _EQUAL, _RETURN = 0x20, 0x54, 0x15, 0x06  # BPF_LD+W+ABS, ALU+AND+K, JMP+JEQ+K, RET+K
+# BPF_LD+W+ABS, ALU+AND+K, JMP+JA, JMP+JEQ+K, JMP+JGE+K, RET+K
+_LOAD, _AND, _JUMP, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x54, 0x05, 0x15, 0x35, 0x06
 _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16  # offsets; the low half of an argument comes first
-_KILL, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
+_FARTHEST = 255  # a conditional jump
 _INSTRUCTION = struct.Struct("=HBBI")
 INSTRUCTION_BYTES = _INSTRUCTION.size
+
+_Code = list[tuple[int, int, int, int]]  # (operation, skipped if true, skipped if false, operand)
+_KILL: _Code = [(_RETURN, 0, 0, 0x80000000)]
+_ALLOW: _Code = [(_RETURN, 0, 0, 0x7FFF0000)]
+_FAIL: _Code = [(_RETURN, 0, 0, 0x00050000 | errno.EPERM)]
+_MISSING: _Code = [(_RETURN, 0, 0, 0x00050000 | errno.ENOSYS)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,50 +196,67 @@ class Filter:
     code: bytes
     own_pid_at: tuple[int, ...]  # byte offsets of the 32-bit operands that want it
 
-    def for_process(self, pid: int) -> bytes:
-        """The instructions for one process."""
-        code = bytearray(self.code)
+    def fill(self, code: bytearray, pid: int) -> None:
+        """Complete a copy of `code` for one process."""
         for offset in self.own_pid_at:
             struct.pack_into("=I", code, offset, pid)
-        return bytes(code)
 
 
 def assemble(machine: str = os.uname().machine) -> Filter:
-    """The filter of one of ARCHITECTURES."""
+    """The filter of one of ARCHITECTURES.
+
+    A tree of comparisons: the kernel runs a new filter once for every system call, to know which it always allows.
+    """
     column, audit_arch = ARCHITECTURES[machine]
-    program = [(_LOAD, 0, 0, _ARCH), (_EQUAL, 1, 0, audit_arch), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, _NUMBER)]
-    for numbers in _ALWAYS.values():
-        if numbers[column] is not None:
-            program += [(_EQUAL, 0, 1, numbers[column]), (_RETURN, 0, 0, _ALLOW)]
-    program += [(_EQUAL, 0, 1, _CLONE3[column]), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]
-    for numbers, argument, mask, values in _IF_ARGUMENT.values():
-        program += _if_call(numbers[column], _if_argument(argument, mask, values, otherwise=errno.EPERM))
-    for numbers, argument in _OPEN.values():
-        if numbers[column] is not None:
-            truncates = [
-                (_LOAD, 0, 0, _ARGUMENTS + 8 * argument),
-                (_AND, 0, 0, os.O_ACCMODE | os.O_TRUNC),
-                (_EQUAL, 0, 1, os.O_RDONLY | os.O_TRUNC),
-                (_RETURN, 0, 0, _ERRNO | errno.EPERM),
-                (_RETURN, 0, 0, _ALLOW),
-            ]
-            program += _if_call(numbers[column], truncates)
-    program.append((_RETURN, 0, 0, _ERRNO | errno.EPERM))
+    leaves = {numbers[column]: _ALLOW for numbers in _ALWAYS.values()}
+    leaves |= {numbers[column]: _if_argument(*rule) for numbers, *rule in _IF_ARGUMENT.values()}
+    leaves |= {numbers[column]: _if_no_truncation(argument) for numbers, argument in _OPEN.values()}
+    leaves |= {_CLONE3[column]: _MISSING}
+    leaves.pop(None, None)  # calls of the other architecture
+    program = [
+        (_LOAD, 0, 0, _ARCH),
+        (_EQUAL, len(_KILL), 0, audit_arch),
+        *_KILL,
+        (_LOAD, 0, 0, _NUMBER),
+        *_tree(_ranges(leaves)),
+    ]
     operand = INSTRUCTION_BYTES - 4
     at = tuple(i * INSTRUCTION_BYTES + operand for i, step in enumerate(program) if step[3] == OWN_PID)
     return Filter(b"".join(_INSTRUCTION.pack(*step[:3], max(step[3], 0)) for step in program), at)
 
 
-def _if_call(number: int, then: list[tuple]) -> list[tuple]:
-    """Instructions for one system call, skipped for the others; they must end with a return."""
-    return [(_EQUAL, 0, len(then), number), *then]
+def _ranges(leaves: dict[int, _Code]) -> list[tuple[int, _Code]]:
+    """From code by number to the first number of each range with the same code; what has none fails."""
+    ranges = [(0, _FAIL)]
+    for number in sorted({n for first in leaves for n in (first, first + 1)}):
+        code = leaves.get(number, _FAIL)
+        if code != ranges[-1][1]:
+            ranges.append((number, code))
+    return ranges
 
 
-def _if_argument(argument: int, mask: int | None, values: tuple[int, ...], *, otherwise: int) -> list[tuple]:
-    """Allow some values of an argument's low 32 bits, all that the kernel reads of these; fail with an errno else."""
+def _tree(ranges: list[tuple[int, _Code]]) -> _Code:
+    """Find the range that the loaded number lies in, and go on with its code."""
+    if len(ranges) == 1:
+        return ranges[0][1]
+    middle = len(ranges) // 2
+    below, above = _tree(ranges[:middle]), _tree(ranges[middle:])
+    if len(below) <= _FARTHEST:
+        return [(_AT_LEAST, len(below), 0, ranges[middle][0]), *below, *above]
+    return [(_AT_LEAST, 0, 1, ranges[middle][0]), (_JUMP, 0, 0, len(below)), *below, *above]
+
+
+def _if_argument(argument: int, mask: int | None, values: tuple[int, ...]) -> _Code:
+    """Allow some values of an argument's low 32 bits, all that the kernel reads of these arguments."""
     test = [(_LOAD, 0, 0, _ARGUMENTS + 8 * argument)]
     if mask is not None:
         test.append((_AND, 0, 0, mask))
     for value in values:
-        test += [(_EQUAL, 0, 1, value), (_RETURN, 0, 0, _ALLOW)]
-    return [*test, (_RETURN, 0, 0, _ERRNO | otherwise)]
+        test += [(_EQUAL, 0, len(_ALLOW), value), *_ALLOW]
+    return test + _FAIL
+
+
+def _if_no_truncation(argument: int) -> _Code:
+    """Allow all flags of an open but those that truncate a file that is opened to be read."""
+    flags = [(_LOAD, 0, 0, _ARGUMENTS + 8 * argument), (_AND, 0, 0, os.O_ACCMODE | os.O_TRUNC)]
+    return [*flags, (_EQUAL, 0, len(_FAIL), os.O_RDONLY | os.O_TRUNC), *_FAIL, *_ALLOW]

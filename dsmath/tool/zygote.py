@@ -81,6 +81,7 @@ class Settings:
 @dataclasses.dataclass(eq=False)
 class _Child:
     pid: int
+    ended: int  # descriptor of the process, readable when it has ended
     channel: socket.socket
     id: int | None = None  # of its program; None while it is a spare
     cause: Cause = Cause.ITSELF
@@ -97,29 +98,23 @@ class Zygote:
         self.timeout_s = settings.timeout_s
         self.wall_s = WALL_FACTOR * settings.timeout_s + WALL_EXTRA_S
         self.rules = rules
-        self.contained = rules.calls is not None  # no child can have children
-        self.children: dict[int, _Child] = {}  # by pid
+        self.contained = rules.restrict_calls is not None  # no child can have children
+        self.children: dict[int, _Child] = {}  # by descriptor
         self.running: dict[int, _Child] = {}  # by id of the program
         self.spares: list[_Child] = []
         self.setup_failures = 0
-        self.ended, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         self.poll = select.poll()
         self.poll.register(self.client, select.POLLIN)
-        self.poll.register(self.ended, select.POLLIN)
 
     def serve(self) -> None:
         """Until the client closes its socket."""
         while True:
             lacking = len(self.spares) < SPARES
-            ready = self.poll.poll(0 if lacking else self._pause_ms())
-            descriptors = {descriptor for descriptor, _ in ready}
-            if self.ended in descriptors:
-                with contextlib.suppress(BlockingIOError):
-                    os.read(self.ended, 4096)
-                self._reap()
-            if self.client.fileno() in descriptors and not self._receive():
+            ready = [descriptor for descriptor, _ in self.poll.poll(0 if lacking else self._pause_ms())]
+            for descriptor in ready:
+                if descriptor in self.children:
+                    self._reap(self.children.pop(descriptor))
+            if self.client.fileno() in ready and not self._receive():
                 return
             self._watch()
             if lacking:
@@ -127,8 +122,8 @@ class Zygote:
 
     def kill_all(self) -> None:
         """End every child."""
-        for pid in self.children:
-            self._kill(pid)
+        for one in self.children.values():
+            self._kill(one.pid)
         if not self.contained:
             self._sweep()
 
@@ -161,23 +156,20 @@ class Zygote:
         if pid == 0:
             child.main(theirs, self.rules, zygote)
         theirs.close()
-        self.children[pid] = _Child(pid, ours)
-        return self.children[pid]
+        forked = _Child(pid, os.pidfd_open(pid), ours)
+        self.children[forked.ended] = forked
+        self.poll.register(forked.ended, select.POLLIN)
+        return forked
 
-    def _reap(self) -> None:
-        """Report every child that has ended."""
-        while self.children:
-            pid, status, usage = os.wait4(-1, os.WNOHANG)
-            if pid == 0:
-                break
-            if pid in self.children:
-                self._report(self.children.pop(pid), status, usage)
-            if not self.contained:
-                self._sweep()
-
-    def _report(self, ended: _Child, status: int, usage: resource.struct_rusage) -> None:
+    def _reap(self, ended: _Child) -> None:
+        """Take leave of a child that has ended, and report what became of its program."""
+        _, status, usage = os.wait4(ended.pid, 0)
         accepted = _accepted(ended.channel)
         ended.channel.close()
+        self.poll.unregister(ended.ended)
+        os.close(ended.ended)
+        if not self.contained:
+            self._sweep()
         self.setup_failures = 0 if accepted else self.setup_failures + 1
         if self.setup_failures > SETUP_FAILURES:
             sys.exit("no child gets through its lockdown")
@@ -218,14 +210,15 @@ class Zygote:
 
     def _kill(self, pid: int) -> None:
         """Kill a child, which is ours until it is reaped, and the process group that it leads."""
-        for kill in (os.killpg, os.kill):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
+        for kill in (os.kill,) if self.contained else (os.killpg, os.kill):
+            with contextlib.suppress(ProcessLookupError):
                 kill(pid, signal.SIGKILL)
 
     def _sweep(self) -> None:
         """Kill and reap the orphans that children left behind, where these could have children."""
         with contextlib.suppress(ChildProcessError, FileNotFoundError):
-            while orphans := {*map(int, Path("/proc/thread-self/children").read_text().split())} - {*self.children}:
+            known = {one.pid for one in self.children.values()}
+            while orphans := {*map(int, Path("/proc/thread-self/children").read_text().split())} - known:
                 for pid in orphans:
                     self._kill(pid)
                     os.waitpid(pid, 0)
@@ -304,11 +297,13 @@ def become_interpreter() -> None:
     gc.freeze()
 
 
-def limit() -> None:
-    """The limits that children inherit from here, and those of this process itself."""
+def limit(memory_bytes: int) -> None:
+    """The limits that children inherit from here. `memory_bytes` come on top of what this process has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
     with open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
     for name, value in (
+        (resource.RLIMIT_AS, pages * resource.getpagesize() + memory_bytes),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),  # no file grows
         (resource.RLIMIT_MEMLOCK, 0),
@@ -316,9 +311,8 @@ def limit() -> None:
         (resource.RLIMIT_SIGPENDING, 256),
         (resource.RLIMIT_STACK, 8 << 20),
     ):
-        hard = resource.getrlimit(name)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(name, (value, value))
+        lockdown.limit(name, value)
+    lockdown.hide_memory()
     lockdown.adopt_orphans()
     lockdown.no_new_privileges()
     lockdown.drop_capabilities()
@@ -326,15 +320,12 @@ def limit() -> None:
 
 def rules(settings: Settings) -> child.Rules:
     """The rules of this zygote's children, as strict as the kernel can make them."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    size = pages * resource.getpagesize()
     files = settings.lockdown and lockdown.landlock_abi() > 0
     calls = settings.lockdown and lockdown.has_seccomp()
     return child.Rules(
         cpu_s=int(settings.timeout_s) + 2,
-        address_space=size + settings.memory_bytes,
         landlock=lockdown.landlock_rules(settings.readable, [os.devnull]) if files else None,
-        calls=seccomp.assemble() if calls else None,
+        restrict_calls=lockdown.call_rules(seccomp.assemble()) if calls else None,
     )
 
 
@@ -346,7 +337,7 @@ def main() -> None:
     sys.path += settings.site_folders
     preload(settings.kind)
     allowed = rules(settings)
-    limit()
+    limit(settings.memory_bytes)
     zygote = Zygote(socket.socket(fileno=settings.socket), settings, allowed)
     become_interpreter()
     zygote.client.send(REPLY.pack(READY_ID, Cause.ITSELF, 0, 0.0, 0.0, 0))

@@ -88,7 +88,10 @@ def verdict(machine: str, name_or_number: str | int, *arguments: int, arch: int 
         number = NUMBERS[number][machine == "aarch64"]
     padded = [a & 0xFFFFFFFFFFFFFFFF for a in (*arguments, 0, 0, 0, 0, 0, 0)[:6]]
     data = struct.pack("=iIQ6Q", number, arch or AUDIT_ARCH[machine], 0, *padded)
-    program = list(struct.iter_unpack("=HBBI", seccomp.assemble(machine).for_process(PID)))
+    unfilled = seccomp.assemble(machine)
+    code = bytearray(unfilled.code)
+    unfilled.fill(code, PID)
+    program = list(struct.iter_unpack("=HBBI", code))
     at, accumulator = 0, 0
     while True:
         code, if_true, if_false, operand = program[at]
@@ -98,8 +101,12 @@ def verdict(machine: str, name_or_number: str | int, *arguments: int, arch: int 
                 (accumulator,) = struct.unpack_from("=I", data, operand)
             case 0x54:
                 accumulator &= operand
+            case 0x05:
+                at += operand
             case 0x15:
                 at += if_true if accumulator == operand else if_false
+            case 0x35:
+                at += if_true if accumulator >= operand else if_false
             case 0x06:
                 return operand
             case _:
