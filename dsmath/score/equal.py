@@ -11,6 +11,8 @@ import math
 import re
 from collections.abc import Callable
 
+from dsmath.score import plain
+
 TOLERANCE = 1e-3  # absolute; reference protocol
 
 Symbolic = Callable[[str, str], bool]
@@ -61,9 +63,15 @@ def math_equal(prediction: str, gold: str, symbolic: Symbolic) -> str:
         _brackets_equal(prediction, gold, symbolic)
         or _matrices_equal(prediction, gold, symbolic)
         or _equations_equal(prediction, gold, symbolic)
-        or (symbolic(prediction, gold) and "symbolic")
+        or (_symbols_equal(prediction, gold, symbolic) and "symbolic")
         or ""
     )
+
+
+def _symbols_equal(prediction: str, gold: str, symbolic: Symbolic) -> bool:
+    """What SymPy says; of plain expressions, what it would say."""
+    close = plain.close(prediction, gold, TOLERANCE)
+    return symbolic(prediction, gold) if close is None else close
 
 
 def _numbers_equal(prediction: float, gold: float) -> str:

@@ -15,6 +15,14 @@ def extract(suite: str, question: str, text: str) -> Answer:
     return answers[-1] if answers else ""
 
 
+def extract_output(suite: str, question: str, text: str) -> Answer:
+    """The answer of the reference's second score: what the last output block of a response holds."""
+    answer = normalise(_first_line(last_output(text)))
+    if suite == "math":
+        return _parts(question, answer) if answer else []
+    return answer
+
+
 def gold_answer(suite: str, question: str, gold_source: str) -> Answer:
     """The gold answer: of MATH extracted from the solution, of the other suites the string itself."""
     if suite == "math":

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 
 from dsmath.error import UserError
-from dsmath.score import equal, extract, symbolic
+from dsmath.score import equal, extract, math_verify, symbolic
 from dsmath.score.extract import Answer
 from dsmath.score.pool import Lost, Pool
 from dsmath.score.strict import compare, extraction, numeric
@@ -68,6 +68,10 @@ def _strict_rule(item: Item, prediction: Answer, gold: Answer, holds: compare.Ho
     return compare.verdict(item.question, prediction, gold, holds)
 
 
+def _math_verify_rule(item: Item, prediction: Answer, gold: Answer, verify: Callable[[str, str], bool]) -> str:
+    return "equal" if verify(math_verify.gold_text(item.suite, item.gold_source), item.output) else ""
+
+
 GRADERS = {
     "reference": Grader(
         extract=extract.extract,
@@ -81,7 +85,22 @@ GRADERS = {
         gold=extraction.gold_answer,
         rule=_strict_rule,
         symbolic=numeric.holds,
-        check=lambda: None,
+        check=compare.check,
+    ),
+    "math_verify": Grader(
+        extract=math_verify.extract,
+        gold=math_verify.gold_answer,
+        rule=_math_verify_rule,
+        symbolic=math_verify.verify,
+        check=math_verify.check,
+        quick=False,
+    ),
+    "reference_output": Grader(
+        extract=extract.extract_output,
+        gold=extract.gold_answer,
+        rule=_reference_rule,
+        symbolic=symbolic.symbolic_equal,
+        check=symbolic.check_parser,
     ),
 }
 

@@ -63,7 +63,7 @@ class Atoms:
             "function": self._function,
             "command": self._command,
             "mark": self._bracket,
-            "word": self._called_word,
+            "word": self._constructor,
         }[token.kind]
         return rule()
 
@@ -101,7 +101,7 @@ class Atoms:
         if not period.isdecimal() or len(period) > 100:
             raise ParseError(f"{period!r} repeated")
         places = len(text.partition(".")[2])
-        return Number(Fraction(text) + Fraction(int(period), (10 ** len(period) - 1) * 10**places))
+        return Number(Fraction(text + "0") + Fraction(int(period), (10 ** len(period) - 1) * 10**places))
 
     def _mixed(self, whole: Number) -> Node | None:
         r"""`1\frac{1}{2}` and `1 1/2`: a proper fraction behind an integer is added."""
@@ -282,11 +282,17 @@ class Atoms:
         matrix = Matrix(tuple(tuple(row) for row in rows if row))
         return Apply("det", (matrix,)) if kind == "vmatrix" else matrix
 
-    def _called_word(self) -> Node:
+    def at_constructor(self) -> bool:
+        """Whether a class of SymPy is called here."""
+        token, following = self.peek(), self.peek(1)
+        called = token is not None and token.text in ("Rational", "Matrix")
+        return called and following is not None and following.text == "("
+
+    def _constructor(self) -> Node:
         """`Rational(1, 2)` and `Matrix([[1, 2], [3, 4]])`, as SymPy prints them."""
+        if not self.at_constructor():
+            raise ParseError(f"{self.peek().text!r} in an expression")
         name = self.next().text
-        if not self.at("(") or name not in ("Rational", "Matrix"):
-            raise ParseError(f"{name!r} in an expression")
         inner = self.sequence()
         if not isinstance(inner, Sequence):
             raise ParseError(f"{name} of one element")
@@ -298,6 +304,7 @@ class Atoms:
 
 def literal(text: str) -> Number:
     """A number as it is written: its value, and for decimals its precision."""
+    text = text.rstrip(".")
     mantissa = re.split("[eE]", text)[0]
     if len(text) - len(mantissa) > 5:
         raise ParseError(f"the exponent of {text}")

@@ -70,36 +70,38 @@ _MARKS = str.maketrans(
 _ROOT = re.compile(r"√\s*(\d+(?:\.\d+)?|\w|(?=[({]))")
 _GROUP = r"(?<![\d.,]){head}(?:{mark}\d{{3}})+(?!\d)"
 _SEPARATORS = re.compile(_GROUP.format(head=r"\d{1,3}", mark=r"(?:\{,\}|,\s*\\!\s*|\\[,;: ]|\\!,)"), re.ASCII)
-_COMMAS = re.compile(_GROUP.format(head=r"\d{1,3}", mark=","), re.ASCII)
+_COMMAS = re.compile(_GROUP.format(head=r"\d{1,3}", mark=",") + r"|(?P<bracket>[()\[\]]|\\[{}])", re.ASCII)
+_UNION = re.compile(r"(?<=[)\]])\s*U\s*(?=[(\[])")
+_WRAPPED = re.compile(
+    r"\\(?:text|mbox|mathrm|mathbf|textbf)\s*\{((?:[^{}]|\{[^{}]*\})*[\\^=+*/](?:[^{}]|\{[^{}]*\})*)\}"
+)
 _CLOCK = re.compile(r"\b([aApP])\.\s?([mM])\b\.?")
-_BRACKET = re.compile(r"\\left|\\right|[()\[\]]|\\[{}]")
+_HYPHEN = re.compile(r"\b((?:twen|thir|for|fif|six|seven|eigh|nine)ty)-(?=[a-z])", re.IGNORECASE)
 
 
 def plain(text: str) -> str:
     """The text in ASCII punctuation, thousands separators of LaTeX gone."""
     if not text.isascii():
         text = _ROOT.sub(lambda m: f"\\sqrt{{{m[1]}}}" if m[1] else "\\sqrt", text.translate(_MARKS))
-    text = _CLOCK.sub(r"\1\2", text)
+    text = _HYPHEN.sub(r"\1 ", _CLOCK.sub(r"\1\2", text))
     text = _SEPARATORS.sub(lambda m: re.sub(r"\D", "", m[0]), text)
-    return text.strip().rstrip(".").strip()
+    text = _UNION.sub(r"\\cup ", text).strip().rstrip(".").strip()
+    wrapped = _WRAPPED.fullmatch(text)
+    return wrapped[1] if wrapped else text
 
 
 def without_thousands(text: str) -> str:
-    """The text without the commas of `1,234`, except between brackets, where commas part elements."""
-    if "," not in text:
-        return text
-    pieces, depth, position = [], 0, 0
-    for bracket in _BRACKET.finditer(text):
-        mark = bracket[0]
-        step = 1 if mark in ("(", "[", "\\{") else -1 if mark in (")", "]", "\\}") else 0
-        if step and (depth == 0 or depth + step == 0):
-            piece = text[position : bracket.end()]
-            pieces.append(_join_thousands(piece) if depth == 0 else piece)
-            position = bracket.end()
-        depth = max(0, depth + step)
-    rest = text[position:]
-    return "".join(pieces) + (_join_thousands(rest) if depth == 0 else rest)
+    """The text without the commas of `1,234`.
 
+    Between brackets commas part elements, unless one of them would start with a zero, as in `(75,075)`.
+    """
+    depth = 0
 
-def _join_thousands(text: str) -> str:
-    return _COMMAS.sub(lambda m: m[0].replace(",", ""), text)
+    def replace(match: re.Match[str]) -> str:
+        nonlocal depth
+        if match["bracket"]:
+            depth = max(0, depth + (1 if match["bracket"] in ("(", "[", "\\{") else -1))
+            return match[0]
+        return match[0].replace(",", "") if depth == 0 or ",0" in match[0] else match[0]
+
+    return _COMMAS.sub(replace, text) if "," in text else text

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from dsmath.score.extract import Answer, last_output
 
-_BOX = re.compile(r"(?:\\fbox|\\?boxed)(?![a-zA-Z])")
+_BOX = re.compile(r"(?:\\fbox|\\?boxed)(?![a-zA-Z])\s*")
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _BARE = re.compile(r"(?:[^\s$,，。{}]|\{[^{}]*\})+")
 _PHRASE = re.compile(
     r"(?:\banswer\s*(?:is|are|was|:|=|：)|####|答案(?:应该|应)?(?:是|为|等于|:|：|=))\s*[:：]?", re.IGNORECASE
@@ -19,6 +20,8 @@ _NUMBER = re.compile(
     rf"(?<![\w.)}}\]])[-−]?(?:\d+\s*{_FRACTION}|{_FRACTION}|(?:\d+\s+)?\d+/\d+(?![\d/])|{_DECIMAL})(?:\s*\\?%)?",
     re.ASCII,
 )
+_PERCENT = re.compile(r"%|\$?\s*\\%|\s*[％]")
+_LONGEST_SENTENCE = 1_000
 _SEVERAL = re.compile(r"separated by (?:a )?comma", re.IGNORECASE)
 _ONE_OF = re.compile(r"not both|only one of", re.IGNORECASE)
 _PROSE = re.compile(r"(?:[A-Za-z]{2,}\s+){2}")
@@ -56,34 +59,41 @@ def wants_one_of_several(question: str) -> bool:
 
 
 def boxed(text: str) -> Iterator[str]:
-    r"""The contents of all boxes that are closed; a percent sign after the brace belongs to its box.
+    r"""The contents of all boxes that are closed, with a percent sign that follows; see `readings`.
 
     `\boxed 5` and `\boxed5` hold what stands up to the next space, dollar or comma.
     """
+    closing = None
     for box in _BOX.finditer(text):
+        closing = _matching_braces(text) if closing is None else closing
         start = box.end()
-        while text.startswith(" ", start):
-            start += 1
         if not text.startswith("{", start):
             if bare := _BARE.match(text, start):
                 yield bare[0].rstrip(".")
-            continue
-        end = _closing(text, start)
-        if end is None:
-            return  # no later box can be closed, either
-        content = text[start + 1 : end]
-        percent = re.compile(r"\s*\\?%").match(text, end + 1)
-        yield content + "\\%" if percent else content
+        elif start in closing:
+            end = closing[start]
+            content = text[start + 1 : end]
+            percent = _PERCENT.match(text, end + 1)
+            yield content if percent is None else rf"\boxed{{{content}}}%" if percent[0] == "%" else rf"{content}\%"
 
 
-def _closing(text: str, start: int) -> int | None:
-    """Where the brace at `start` is closed."""
-    depth = 0
-    for brace in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, start):
-        depth += {"{": 1, "}": -1}.get(brace[0], 0)
-        if depth == 0:
-            return brace.start()
-    return None
+def _matching_braces(text: str) -> dict[int, int]:
+    """Where each brace that is closed is closed."""
+    closing, opened = {}, []
+    for brace in _BRACE.finditer(text):
+        if brace[0] == "{":
+            opened.append(brace.start())
+        elif brace[0] == "}" and opened:
+            closing[opened.pop()] = brace.start()
+    return closing
+
+
+def readings(answer: str) -> tuple[str, ...]:
+    r"""What an answer can mean: in TeX, the percent sign of `\boxed{3}%` starts a comment, but may be meant."""
+    if answer.startswith(r"\boxed{") and answer.endswith("}%"):
+        content = answer[len(r"\boxed{") : -len("}%")]
+        return content, content + "%"
+    return (answer,)
 
 
 def _phrase(text: str) -> str:
@@ -93,7 +103,7 @@ def _phrase(text: str) -> str:
         return ""
     rest = text[last.end() :].lstrip()
     end = _SENTENCE_END.search(rest)
-    sentence = (rest[: end.start()] if end else rest).strip()
+    sentence = (rest[: end.start()] if end else rest)[:_LONGEST_SENTENCE].strip()
     maths = [next(filter(None, groups)) for groups in _MATH.findall(sentence)]
     if maths and _PROSE.search(_MATH.sub(" ", sentence) + " "):
         return maths[-1].strip()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dsmath.score.strict import numeric
 from dsmath.score.strict.nodes import Apply, Node, Number, Quantity, Relation, Sequence, Symbol, Text
 
+_UNIT_LETTERS = frozenset("mgshL")
 _MIRRORED = {">": "<", ">=": "<="}
 
 
@@ -79,6 +80,24 @@ def _coordinates(node: Node, other: Node) -> Node:
         return node
     ordered = sorted(node.items, key=lambda item: item.sides[0].name)
     return Sequence("(", tuple(item.sides[-1] for item in ordered), ")")
+
+
+def define_the_same(p: Relation, g: Relation) -> bool:
+    """Whether one is `f(x) = ...` and the other `y = ...`."""
+    if p.operators != ("=",) or g.operators != ("=",):
+        return False
+    lefts = (p.sides[0], g.sides[0])
+    return Symbol("y") in lefts and any(isinstance(x, Apply) and x.function.startswith("call ") for x in lefts)
+
+
+def with_unit(p: Node, g: Node) -> Node:
+    """`12 m` as a quantity, where the gold answer has no symbols."""
+    if not (isinstance(p, Apply) and p.function == "*" and isinstance(p.arguments[1], Symbol)):
+        return p
+    value, unit = p.arguments[0], p.arguments[1].name
+    if unit not in _UNIT_LETTERS or numeric.symbols(value) or not isinstance(g, (Number, Apply, Quantity)):
+        return p
+    return p if numeric.symbols(g) else Quantity(value, unit)
 
 
 def ascending(node: Relation) -> Relation:

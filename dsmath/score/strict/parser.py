@@ -83,7 +83,7 @@ class Parser(Atoms):
     def item(self) -> Node:
         while self.is_word() and self.peek().text.lower() in _LEAD_INS and self.peek(1) is not None:
             self.position += 1
-        if self.is_word():
+        if self.is_word() and not self.at_constructor():
             return self._worded()
         currency, negative = self._currency()
         node = self.relation()

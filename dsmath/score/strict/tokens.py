@@ -85,7 +85,7 @@ _TOKEN = re.compile(
     r"""(?P<space>\s+|~)
     |\\(?P<command>[a-zA-Z]+)
     |\\(?P<escaped>.)
-    |(?P<number>(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+(?![\d.]))?\.?)
+    |(?P<number>(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+(?![\w.]))?\.?)
     |(?P<letters>[a-zA-Z]+)
     |(?P<other>[^\x00-\x7f]+)
     |(?P<mark>\*\*|<=|>=|!=|==|[-+*/^_=<>(){}\[\]|,;:!%&$'])
@@ -174,7 +174,7 @@ def _command(name: str, spaced: bool) -> Token:
 def _number(text: str, spaced: bool) -> Iterator[Token]:
     if len(text) > 1000:
         raise ParseError(f"a number of {len(text)} characters")
-    yield Token("number", text.rstrip("."), spaced)
+    yield Token("number", text, spaced)
 
 
 def _letters(text: str, spaced: bool, upright: int) -> Iterator[Token]:

@@ -74,8 +74,17 @@ def unit(name: str, power: int = 1) -> tuple[str, Fraction] | None:
     return (f"{found[0]}^{power}", found[1] ** power) if found else None
 
 
-def number(text: str) -> int | None:
-    """The value of an English or Chinese number word, as in "forty-two" and 四十二."""
+def number(text: str) -> Fraction | None:
+    """The value of a number in English or Chinese words, as in "forty two", 四十二, 三分之一."""
+    below, fraction, above = text.strip().partition("分之")
+    if fraction:
+        parts = (number(above), Fraction(100) if below == "百" else number(below))
+        return parts[0] / parts[1] if parts[0] is not None and parts[1] else None
+    value = _whole(text)
+    return None if value is None else Fraction(value)
+
+
+def _whole(text: str) -> int | None:
     words = re.findall(r"[a-z]+", text.lower())
     if words and re.fullmatch(r"[A-Za-z\s-]+", text):
         return _english(words)
