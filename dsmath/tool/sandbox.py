@@ -37,7 +37,7 @@ from dsmath.tool import child, levels, lockdown, zygote
 from dsmath.tool.zygote import Cause, Op
 
 SMALLEST_MEMORY_MB = 16  # beyond what the interpreter and its libraries take
-MOST_WORKERS = 512
+MOST_WORKERS = 256  # each has two pipes; 1,024 descriptors are a common limit
 TICK_S = 0.01  # between two readings of the output of programs that still run
 STUCK_S = 60.0  # past every limit of a program, for a zygote to say so before it is taken for dead
 CLOSE_S = 5.0
