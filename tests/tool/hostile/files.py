@@ -238,7 +238,6 @@ attempt(lambda: bytes(mmap.mmap(os.open(CANARY, os.O_RDONLY), 0, prot=mmap.PROT_
 attempt(os.getxattr, CANARY, 'user.canary')
 attempt(os.listxattr, CANARY)
 attempt(os.listdir, FOLDER)
-attempt(os.readlink, f'{FOLDER}/link')
 attempt(lambda: list(os.walk(FOLDER)))
 """,
     ),

@@ -37,7 +37,7 @@ class World:
         self.key = FIRST_KEY + index
         self.folder = home / f"world-{index:03d}"  # without the mark: it is no leftover
         self.secrets = {
-            name: "SECRET-" + secrets.token_hex(16) for name in ("canary file", "canary attribute", "file name", "link")
+            name: "SECRET-" + secrets.token_hex(16) for name in ("canary file", "canary attribute", "file name")
         }
         self.secrets |= {"environment": env_secret, "source of the tests": SOURCE_SECRET}
         self.folder.mkdir()
@@ -45,7 +45,6 @@ class World:
         self.canary.write_text(f"x = '{self.secrets['canary file']}'\n")
         (self.folder / "other").write_text("another file\n")
         (self.folder / self.secrets["file name"]).touch()
-        os.symlink(self.secrets["link"], self.folder / "link")
         with contextlib.suppress(OSError):  # no such attributes on this file system
             os.setxattr(self.canary, "user.canary", self.secrets["canary attribute"].encode())
         self._listen()
