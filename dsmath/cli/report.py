@@ -5,8 +5,10 @@ Table 5 with the run's rows in it, each cell marked as the paper's or as measure
 
 Example:
   dsmath report --workdir runs/demo
+  dsmath report --workdir runs/longer --against runs/demo
 """
 
+from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -18,10 +20,12 @@ from dsmath.cli import experiment
 def define(values: flags.FlagValues) -> None:
     """Declare the verb's flags."""
     experiment.define_workdir(values)
+    flags.DEFINE_string("against", None, "folder of another run, to compare with on common problems", values)
 
 
 def run(values: flags.FlagValues) -> dict[str, Any]:
     """Report, and return the rows."""
     from dsmath.report import table
 
-    return table.report(experiment.workdir(values), Console(stderr=values.json))
+    against = Path(values.against) if values.against else None
+    return table.report(experiment.workdir(values), Console(stderr=values.json), against=against)

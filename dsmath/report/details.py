@@ -82,7 +82,7 @@ def _tools(summaries: list[Summary]) -> Sheet:
         "CPU s",
         "Wall s",
     )
-    note = "Failed: programs that ended in any way but well. Recovered: right responses among those with a failed "
+    note = "Programs each: responses by their number. Failed: programs that ended in any way but well. Recovered: right responses among those with a failed "
     note += "program. Output right: responses whose last program printed the answer. Times: median / p95 / most."
     return Sheet("Programs", header, rows, note)
 
@@ -116,8 +116,13 @@ def _breakdowns(summaries: list[Summary]) -> list[Sheet]:
 def _breakdown(suite: str, dimension: str, runs: list[Summary]) -> Sheet:
     tables = [run["breakdowns"][dimension] for run in runs]
     values = list(dict.fromkeys(value for table in tables for value in table))
-    rows = [
-        (value, *(f"{percent(t[value])} n={t[value]['n']}" if value in t else "" for t in tables)) for value in values
-    ]
-    header = (dimension.capitalize(), *(f"{MODES[run['mode']]} at {run['step']}" for run in runs))
-    return Sheet(f"{suites.find(suite).title} by {dimension}", header, rows)
+    header = (dimension.capitalize(), "n", *(f"{MODES[run['mode']]} at {run['step']}" for run in runs))
+    return Sheet(f"{suites.find(suite).title} by {dimension}", header, [_row(value, tables) for value in values])
+
+
+def _row(value: str, tables: list[dict[str, Any]]) -> tuple[str, ...]:
+    """A value in all runs; n once if it is the same in all that have it."""
+    found = [table.get(value) for table in tables]
+    sizes = dict.fromkeys(str(figures["n"]) for figures in found if figures)
+    n = next(iter(sizes)) if len(sizes) == 1 else " / ".join(str(figures["n"]) if figures else "0" for figures in found)
+    return value, n, *(percent(figures) if figures else "" for figures in found)

@@ -17,7 +17,7 @@ Summary = dict[str, Any]  # of an evaluation, with its folder: dsmath/report/res
 
 @dataclasses.dataclass(frozen=True)
 class Paired:
-    """a against b; `n` problems."""
+    """a against b; `n` problems. `run_b` names the folder of b if it is another run's."""
 
     suite: str
     mode_a: str
@@ -27,6 +27,7 @@ class Paired:
     n: int
     difference: Difference | None  # None: no common problem
     test: McNemar | None  # None: several samples per problem, which that test doesn't know
+    run_b: str = ""
 
 
 def paired(summaries: list[Summary]) -> list[Paired]:
@@ -37,11 +38,25 @@ def paired(summaries: list[Summary]) -> list[Paired]:
     return [*_tir_against_cot(summaries), *_steps_against_first(summaries)]
 
 
+def against(summaries: list[Summary], others: list[Summary], run: str) -> list[Paired]:
+    """The last step of each suite and mode against that of another run, which is called `run`, as `paired` compares."""
+    ours, theirs = _last(summaries), _last(others)
+    return [
+        dataclasses.replace(compare(ours[key], theirs[key]), run_b=run)
+        for key in ours
+        if key in theirs and _comparable(ours[key], theirs[key])
+    ]
+
+
+def _last(summaries: list[Summary]) -> dict[tuple[str, str], Summary]:
+    return {(summary["suite"], summary["mode"]): summary for summary in summaries}  # sorted by step
+
+
 def sheet(comparisons: list[Paired], modes: dict[str, str]) -> Sheet:
     """One row per comparison."""
     return Sheet(
         "Paired comparisons",
-        ("Suite", "a", "b", "n", "a - b [95%]", "only a", "only b", "McNemar p"),
+        ("Suite", "a", "b", "n", "a - b [95%]", "only a / b", "McNemar p"),
         [_cells(comparison, modes) for comparison in comparisons],
         "On the n problems that both runs have finished: the difference in percentage points with its bootstrap "
         "interval over problems; how many only one of them got right, and the exact two-sided McNemar test.",
@@ -53,10 +68,10 @@ def _cells(comparison: Paired, modes: dict[str, str]) -> tuple[str, ...]:
     return (
         suites.find(comparison.suite).title,
         f"{modes[comparison.mode_a]} at {comparison.step_a}",
-        f"{modes[comparison.mode_b]} at {comparison.step_b}",
+        f"{modes[comparison.mode_b]} at {comparison.step_b}" + (comparison.run_b and f" of {comparison.run_b}"),
         str(comparison.n),
         "" if difference is None else _points(difference),
-        *(("", "", "") if test is None else (str(test.only_a), str(test.only_b), _p(test.p))),
+        *(("", "") if test is None else (f"{test.only_a} / {test.only_b}", _p(test.p))),
     )
 
 
@@ -71,7 +86,7 @@ def _p(p: float) -> str:
 def _tir_against_cot(summaries: list[Summary]) -> Iterator[Paired]:
     for a, b in itertools.combinations(summaries, 2):
         if _comparable(a, b) and a["step"] == b["step"] and (a["mode"], b["mode"]) == ("cot", "tool"):
-            yield _compare(b, a)
+            yield compare(b, a)
 
 
 def _steps_against_first(summaries: list[Summary]) -> Iterator[Paired]:
@@ -79,14 +94,15 @@ def _steps_against_first(summaries: list[Summary]) -> Iterator[Paired]:
     for summary in summaries:  # sorted by step within a mode
         start = first.setdefault((summary["suite"], summary["mode"]), summary)
         if start is not summary and _comparable(start, summary):
-            yield _compare(summary, start)
+            yield compare(summary, start)
 
 
 def _comparable(a: Summary, b: Summary) -> bool:
     return all(a[key] == b[key] for key in ("suite", "protocol", "grader"))
 
 
-def _compare(a: Summary, b: Summary) -> Paired:
+def compare(a: Summary, b: Summary) -> Paired:
+    """Two evaluations on the problems that both have finished."""
     correct_a, correct_b = _correct(a["folder"]), _correct(b["folder"])
     common = sorted(correct_a.keys() & correct_b.keys())
     samples = [(correct_a[key], correct_b[key]) for key in common]

@@ -9,17 +9,22 @@ from rich.text import Text
 
 @dataclasses.dataclass(frozen=True)
 class Sheet:
-    """Cells as they are shown, row by row; `note` says how to read them."""
+    """Cells as they are shown, row by row; `note` says how to read them.
+
+    The last `page_only` columns are too wide for a terminal, and left out there.
+    """
 
     title: str
     header: tuple[str, ...]
     cells: list[tuple[str, ...]]
     note: str = ""
+    page_only: int = 0
 
     def terminal(self) -> Table:
         """For a rich console."""
+        shown = len(self.header) - self.page_only
         table = Table(
-            *self.header,
+            *self.header[:shown],
             title=self.title,
             caption=self.note or None,
             title_justify="left",
@@ -28,7 +33,7 @@ class Sheet:
             padding=(0, 1, 0, 0),
         )
         for row in self.cells:
-            table.add_row(*map(Text, row))  # Text: brackets are not markup
+            table.add_row(*map(Text, row[:shown]))  # Text: brackets are not markup
         return table
 
     def markdown(self) -> str:

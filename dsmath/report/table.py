@@ -25,23 +25,28 @@ n is the number of graded responses.
 """
 
 
-def report(workdir: Path, console: Console | None = None) -> dict[str, Any]:
+def report(workdir: Path, console: Console | None = None, *, against: Path | None = None) -> dict[str, Any]:
     """Print the tables to `console` (stdout), write them to WORKDIR/report, and return it all as JSON values.
+
+    `against` is the folder of another run, to compare with on the problems that both have finished.
 
     Written: results.md, and the paper's Table 5 with this folder's rows in it as table5.md and table5.csv.
     """
     console = console or Console()
     summaries = rows(workdir)
     comparisons = pairs.paired(summaries)
+    if against is not None:
+        comparisons += pairs.against(summaries, rows(against), Path(against).name)
     cells = [*table5.paper(), *table5.measured(summaries)]
     sheets = [_accuracies(summaries)]
     if comparisons:
         sheets.append(pairs.sheet(comparisons, details.MODES))
-    sheets += [*details.sheets(summaries), *agreement.sheets_of_runs(summaries)]
+    sheets += details.sheets(summaries)
     for sheet in sheets:
         console.print(sheet.terminal())
     if any(cell.origin is table5.Origin.MEASURED for cell in cells):
         console.print(table5.terminal(cells))
+    sheets += agreement.sheets_of_runs(summaries)  # for the page alone: `dsmath score` has shown them
     folder = Path(workdir) / "report"
     pages = {
         "markdown": (folder / "results.md", _INTRODUCTION + "\n".join(sheet.markdown() for sheet in sheets)),
@@ -83,7 +88,7 @@ def rows(workdir: Path) -> list[dict[str, Any]]:
 
 def _accuracies(summaries: list[dict[str, Any]]) -> Sheet:
     header = ("Suite", "Mode", "Step", "Accuracy [95%]", "n", "Protocol", "Grader", "Checkpoint")
-    return Sheet("Accuracy in %", header, [_accuracy_cells(summary) for summary in summaries])
+    return Sheet("Accuracy in %", header, [_accuracy_cells(summary) for summary in summaries], page_only=1)
 
 
 def _accuracy_cells(summary: dict[str, Any]) -> tuple[str, ...]:

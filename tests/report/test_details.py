@@ -39,10 +39,10 @@ def by_title(workdir):
 
 def test_breakdowns_put_runs_side_by_side(workdir):
     sheet = by_title(workdir)["MATH by level"]
-    assert sheet.header == ("Level", "CoT at 500", "TIR at 500")
+    assert sheet.header == ("Level", "n", "CoT at 500", "TIR at 500")
     assert [row[0] for row in sheet.cells] == ["Level 1", "Level 2"]
-    assert sheet.cells[0][1].startswith("50.0 [")
-    assert sheet.cells[0][1].endswith("n=2")
+    assert sheet.cells[0][1] == "2 / 4"
+    assert sheet.cells[0][2].startswith("50.0 [")
 
 
 def test_samples_have_pass_and_maj_for_each_k(workdir):

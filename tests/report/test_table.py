@@ -8,7 +8,7 @@ from rich.console import Console
 
 from dsmath.error import UserError
 from dsmath.report import table
-from dsmath.report.paired import paired
+from dsmath.report.paired import against, paired
 
 
 def evaluated(workdir, step, suite, mode, correct, *, first=0, samples=1, **changes):
@@ -109,6 +109,19 @@ def test_runs_under_different_graders_or_protocols_are_not_compared(tmp_path):
     evaluated(tmp_path, 0, "embedded", "tool", [True], grader="strict")
     evaluated(tmp_path, 500, "embedded", "cot", [True], protocol="tora")
     assert paired(table.rows(tmp_path)) == []
+
+
+def test_another_run_is_compared_at_the_last_step_of_both_on_common_problems(tmp_path):
+    evaluated(tmp_path / "a", 100, "embedded", "cot", [False] * 6)
+    evaluated(tmp_path / "a", 500, "embedded", "cot", [True] * 6)
+    evaluated(tmp_path / "a", 500, "gsm8k", "cot", [True])
+    evaluated(tmp_path / "b", 300, "embedded", "cot", [False] * 6, first=2)
+    evaluated(tmp_path / "b", 300, "gsm8k", "cot", [True], grader="strict")
+    (comparison,) = against(table.rows(tmp_path / "a"), table.rows(tmp_path / "b"), "b")
+    assert (comparison.step_a, comparison.step_b, comparison.n, comparison.test.only_a) == (500, 300, 4, 4)
+    console = Console(file=io.StringIO(), width=120)
+    table.report(tmp_path / "a", console, against=tmp_path / "b")
+    assert "CoT at 300 of b" in console.file.getvalue()
 
 
 def test_terminal_and_page_tell_the_same_numbers(tmp_path):
