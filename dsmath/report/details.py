@@ -71,19 +71,12 @@ def _tools(summaries: list[Summary]) -> Sheet:
                 "{median:.2f} / {p95:.2f} / {max:.2f}".format(**tools["wall_s"]),
             )
         )
-    header = (
-        "Suite",
-        "Mode",
-        "Step",
-        "Responses by programs",
-        "Failed",
-        "Recovered",
-        "Output right",
-        "CPU s",
-        "Wall s",
+    header = ("Suite", "Mode", "Step", "Programs each", "Failed", "Recovered", "Output right", "CPU s", "Wall s")
+    note = (
+        "Programs each: how many responses have so many. Failed: programs that ended in any way but well. Recovered: "
+        "right responses among those with a failed program. Output right: responses whose last program printed the "
+        "answer. Times: median / p95 / most."
     )
-    note = "Programs each: responses by their number. Failed: programs that ended in any way but well. Recovered: right responses among those with a failed "
-    note += "program. Output right: responses whose last program printed the answer. Times: median / p95 / most."
     return Sheet("Programs", header, rows, note)
 
 
