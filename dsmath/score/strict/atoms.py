@@ -4,7 +4,7 @@ import re
 import string
 from fractions import Fraction
 
-from dsmath.score.strict.nodes import Apply, Based, Matrix, Node, Number, ParseError, Sequence, Symbol
+from dsmath.score.strict.nodes import Apply, Based, Matrix, Node, Number, ParseError, Quantity, Sequence, Symbol
 from dsmath.score.strict.tokens import Token
 
 DEEPEST = 40  # nested brackets, groups and exponents
@@ -193,8 +193,8 @@ class Atoms:
         r"""The argument of a command: a group, or one token, of a number its first digit."""
         token = self.peek()
         if token is not None and token.kind == "number" and len(token.text) > 1:
-            self.stream[self.position] = Token("number", token.text[1:])
-            return literal(token.text[0])
+            halves = [Token("number", part) for part in (token.text[0], token.text[1:])]
+            self.stream[self.position : self.position + 1] = halves
         return self.atom()
 
     def exponent(self) -> Node:
@@ -258,7 +258,7 @@ class Atoms:
         right = self.expect(*_CLOSING[left])
         self.depth -= 1
         if len(items) == 1 and (left, right) in (("(", ")"), ("[", "]")):
-            return items[0]
+            return _operand(items[0])
         return Sequence(left, tuple(items), right)
 
     def _environment(self) -> Node:
@@ -300,6 +300,12 @@ class Atoms:
             return Apply("/", inner.items)
         rows = (row.items if isinstance(row, Sequence) else (row,) for row in inner.items)
         return Matrix(tuple(rows))
+
+
+def _operand(node: Node) -> Node:
+    """A percentage or an angle as what can be calculated with."""
+    function = {"%": "percent", "degree": "degree"}.get(node.unit) if isinstance(node, Quantity) else None
+    return Apply(function, (node.value,)) if function else node
 
 
 def literal(text: str) -> Number:

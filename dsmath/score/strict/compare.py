@@ -87,7 +87,7 @@ def read(answer: Answer, question: str) -> Node:
         items = [read(box, question) for box in answer]
         flat = [part for item in items for part in (item.items if _is_list(item) else (item,))]
         return Sequence("", tuple(flat), "")
-    return _read(answer, extraction.wants_several(question))
+    return _read(extraction.readings(answer)[-1], extraction.wants_several(question))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -279,7 +279,7 @@ class Comparison:
 
     def _texts_equal(self, p: Node, g: Node) -> bool:
         text = labels.letters(p)
-        return bool(text) and text == labels.letters(g)
+        return not text.isdecimal() and text != "" and text == labels.letters(g)
 
 
 def _one_to_one(p_items, g_items, same) -> bool:

@@ -17,7 +17,7 @@ _MATH = re.compile(r"\$\$?([^$]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]")
 _FRACTION = r"\\[dtc]?frac\s*\{\s*-?\d+\s*\}\s*\{\s*-?\d+\s*\}"
 _DECIMAL = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|\.\d+"
 _NUMBER = re.compile(
-    rf"(?<![\w.)}}\]])[-−]?(?:\d+\s*{_FRACTION}|{_FRACTION}|(?:\d+\s+)?\d+/\d+(?![\d/])|{_DECIMAL})(?:\s*\\?%)?",
+    rf"(?<![\w.)}}\]^])[-−]?(?:\d+\s*{_FRACTION}|{_FRACTION}|(?:\d+\s+)?\d+/\d+(?![\d/])|{_DECIMAL})(?:\s*\\?%)?",
     re.ASCII,
 )
 _PERCENT = re.compile(r"%|\$?\s*\\%|\s*[％]")
@@ -73,8 +73,7 @@ def boxed(text: str) -> Iterator[str]:
         elif start in closing:
             end = closing[start]
             content = text[start + 1 : end]
-            percent = _PERCENT.match(text, end + 1)
-            yield content if percent is None else rf"\boxed{{{content}}}%" if percent[0] == "%" else rf"{content}\%"
+            yield rf"\boxed{{{content}}}\%" if _PERCENT.match(text, end + 1) else content
 
 
 def _matching_braces(text: str) -> dict[int, int]:
@@ -89,10 +88,10 @@ def _matching_braces(text: str) -> dict[int, int]:
 
 
 def readings(answer: str) -> tuple[str, ...]:
-    r"""What an answer can mean: in TeX, the percent sign of `\boxed{3}%` starts a comment, but may be meant."""
-    if answer.startswith(r"\boxed{") and answer.endswith("}%"):
-        content = answer[len(r"\boxed{") : -len("}%")]
-        return content, content + "%"
+    r"""What an answer can mean: a percent sign behind the box is a unit, which may count or not."""
+    if answer.startswith(r"\boxed{") and answer.endswith(r"}\%"):
+        content = answer[len(r"\boxed{") : -len(r"}\%")]
+        return content, content + r"\%"
     return (answer,)
 
 
@@ -107,7 +106,7 @@ def _phrase(text: str) -> str:
     maths = [next(filter(None, groups)) for groups in _MATH.findall(sentence)]
     if maths and _PROSE.search(_MATH.sub(" ", sentence) + " "):
         return maths[-1].strip()
-    if _PROSE.search(sentence):
+    if _PROSE.search(sentence) or "boxed" in sentence:
         return _last_number(sentence) or sentence
     return sentence
 

@@ -119,9 +119,10 @@ def has_signs(node: Node) -> bool:
 
 
 def both_signs(node: Node) -> tuple[Node, ...]:
-    r"""The answers that a node holds: the elements of lists and sets, and for `\pm` one with each sign."""
+    r"""The answers that a node holds: the elements of a list, the different ones of a set; for `\pm` both signs."""
     if isinstance(node, Sequence) and node.left in ("", "\\{"):
-        return tuple(answer for item in node.items for answer in both_signs(item))
+        answers = tuple(answer for item in node.items for answer in both_signs(item))
+        return tuple(dict.fromkeys(answers)) if node.left else answers
     return (_with_sign(node, 1), _with_sign(node, -1)) if has_signs(node) else (node,)
 
 
@@ -145,7 +146,7 @@ def letters(node: Node) -> str:
 
 def _spelled(node: Node) -> str:
     if isinstance(node, Text):
-        return re.sub(r"\\[a-zA-Z]+|[^\w]|_", "", node.text)
+        return re.sub(r"\\(?:text|mbox|mathrm|textbf|mathbf)|[\s.,;:!?(){}\[\]$'\"]", "", node.text)
     if isinstance(node, Symbol):
         return node.name
     if isinstance(node, Number):

@@ -88,6 +88,7 @@ _TOKEN = re.compile(
     |(?P<number>(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+(?![\w.]))?\.?)
     |(?P<letters>[a-zA-Z]+)
     |(?P<other>[^\x00-\x7f]+)
+    |(?P<stop>\.)
     |(?P<mark>\*\*|<=|>=|!=|==|[-+*/^_=<>(){}\[\]|,;:!%&$'])
     """,
     re.VERBOSE | re.DOTALL | re.ASCII,
@@ -113,11 +114,11 @@ def _tokens(text: str, *, upright: int) -> Iterator[Token]:
     position, spaced = 0, False
     while position < len(text):
         match = _TOKEN.match(text, position)
-        if match is None:
+        if match is None or (match.lastgroup == "stop" and not upright):
             raise ParseError(f"unknown character {text[position]!r}")
         position = match.end()
         kind, value = match.lastgroup, match[0]
-        if kind == "space":
+        if kind in ("space", "stop"):
             spaced = True
             continue
         if kind == "command":
