@@ -90,7 +90,7 @@ def as_user(uid: int, stage: str) -> list[str]:
     steps += [
         f"mkdir -p {shlex.quote(path)} && mount --bind {stage}/{i} {shlex.quote(path)}" for i, path in enumerate(closed)
     ]
-    script = "\n".join([*steps, f'exec {shlex.join(become)} "$@"'])
+    script = "\n".join(["umask 022", *steps, f'exec {shlex.join(become)} "$@"'])
     return ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script, "sh"]
 
 

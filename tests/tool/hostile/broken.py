@@ -18,7 +18,7 @@ PROGRAMS = [
         "large",
         "a program of 1 MB",
         "x = [\n" + "    1234567,\n" * 84_000 + "]\nprint(len(x))\n",
-        ("ok", "memory"),
+        ("ok", "memory", "timeout"),
         bare=True,
     ),
     Program("large_line", "a line of 1 MB", "x = '" + "a" * (1 << 20) + "'\nprint(len(x))", ("ok",), bare=True),

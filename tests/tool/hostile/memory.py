@@ -3,9 +3,11 @@
 from tests.tool.hostile.program import ENDS, GROWS, Program
 
 PROGRAMS = [
-    Program("bytes", "one large object", "x = bytearray(700 << 20)\nprint(len(x))", ("memory",)),
-    Program("list", "a list that grows", "x = []\nfor _ in range(700): x.append(bytes(1 << 20))", ("memory",)),
-    Program("string", "a string that doubles", "x = 'a'\nfor _ in range(29): x += x", ("memory",)),
+    Program("bytes", "one large object", "x = bytearray(700 << 20)\nprint(len(x))", ("memory", "timeout")),
+    Program(
+        "list", "a list that grows", "x = []\nfor _ in range(700): x.append(bytes(1 << 20))", ("memory", "timeout")
+    ),
+    Program("string", "a string that doubles", "x = 'a'\nfor _ in range(29): x += x", ("memory", "timeout")),
     Program("dict", "a dict that grows", "x = {i: str(i) for i in range(6_000_000)}", GROWS),
     Program(
         "swallowed",
@@ -17,6 +19,7 @@ for _ in range(700):
     except MemoryError: pass
 print(len(kept))
 """,
+        GROWS,
     ),
     Program(
         "mmap_private",
@@ -66,6 +69,7 @@ for _ in range(7):
     print(address)
     if address: ctypes.memset(address, 1, 100 << 20)
 """,
+        GROWS,
     ),
     Program(
         "brk",
@@ -77,6 +81,7 @@ for _ in range(70):
     if address in (None, 2 ** 64 - 1): break
     ctypes.memset(address, 1, 10 << 20)
 """,
+        GROWS,
     ),
     Program(
         "memfd",
@@ -157,7 +162,9 @@ for _ in range(50): attempt(threading.Thread(target=time.sleep, args=(0.2,)).sta
         "import sympy\nx = sympy.symbols('x0:40')\nprint(len(str(sympy.expand(sum(x) ** 12))))",
         (*GROWS, "output"),
     ),
-    Program("integer", "an integer of 600 MB", "x = 1 << (8 * 600 << 20)\nprint(x.bit_length())", ("memory",)),
+    Program(
+        "integer", "an integer of 600 MB", "x = 1 << (8 * 600 << 20)\nprint(x.bit_length())", ("memory", "timeout")
+    ),
     Program("bomb_zlib", "a zip bomb", "import zlib\nz = zlib.compress(bytes(500 << 20), 1)", ("memory", "timeout")),
     Program(
         "product",
