@@ -96,7 +96,7 @@ def _programs(path: Path) -> Iterator[tuple[Any, str]]:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8", "surrogateescape")
+        return path.read_bytes().decode("utf-8-sig", "surrogateescape")
     except OSError as e:
         raise UserError(f"cannot read {path}: {e.strerror}; expected a Python file") from e
 
