@@ -1,0 +1,47 @@
+"""Scoring and reporting of a run's folder, as a user types it."""
+
+import json
+import os
+import subprocess
+import sys
+
+from dsmath.journal import Journal
+from dsmath.score import graders
+
+
+def dsmath(*args):
+    command = [sys.executable, "-m", "dsmath.cli.main", *args, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout), done.stderr
+
+
+def test_all_graders_then_the_report(tmp_path):
+    folder = tmp_path / "evals" / "500" / "gsm8k-tool"
+    with Journal(folder / "trajectories.jsonl") as journal:
+        for number, answer in enumerate(("4", "400", "5")):
+            journal.append(
+                {
+                    **{
+                        "id": f"gsm8k-{number}",
+                        "sample": 0,
+                        "suite": "gsm8k",
+                        "mode": "tool",
+                        "lang": "en",
+                        "meta": {},
+                    },
+                    **{"question": "2 + 2?", "gold": "4", "response": f"\\boxed{{{answer}}}", "stop": "end"},
+                    **{"programs": [], "checkpoint": "ckpt", "protocol": "reference", "sandbox": {"level": "L0"}},
+                }
+            )
+    scored, shown = dsmath("score", "--workdir", str(tmp_path), "--grader", "all")
+    (summary,) = scored["summaries"]
+    assert list(summary["graders"]) == list(graders.GRADERS)
+    assert (summary["graders"]["reference"]["correct"], summary["graders"]["strict"]["correct"]) == (2, 1)
+    assert "where graders disagree" in shown
+    assert "strict, math_verify 400 \\| 4" in (tmp_path / "report" / "graders.md").read_text()
+    reported, shown = dsmath("report", "--workdir", str(tmp_path))
+    assert reported["results"] == scored["summaries"]
+    assert "66.7 [20.8, 93.9] m" in shown
+    assert "**measured here**, 3 of 1,319" in (tmp_path / "report" / "table5.md").read_text()
+    assert "where graders disagree" in (tmp_path / "report" / "results.md").read_text()
