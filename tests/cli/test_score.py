@@ -11,7 +11,7 @@ from dsmath.score import graders
 
 def dsmath(*args):
     command = [sys.executable, "-m", "dsmath.cli.main", *args, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "120"})
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout), done.stderr
 
