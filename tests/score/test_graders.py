@@ -13,21 +13,30 @@ from dsmath.score import graders
 from dsmath.score.graders import Item, grade, grade_all
 
 HANG = Item("math", "", "\\boxed{5}", "\\boxed{9^{9^{9^9}}}")
-NEEDS_SYMPY = Item("math", "", "\\boxed{\\frac{1}{3}}", "\\boxed{0.3333}")
+NEEDS_SYMPY = Item("math", "", "\\boxed{2x+2}", "\\boxed{2(x+1)}")
 
 
 def numbered(n):
     return [Item("gsm8k", "", str(i), f"\\boxed{{{i + i % 2}}}") for i in range(n)]
 
 
-def test_agrees_with_the_reference_on_a_sample_of_its_cases(real_data):
+def test_reference_agrees_with_the_reference_on_a_sample_of_its_cases(real_data):
     """All 10,000 cases agree; the sample is every 12th."""
     cases = list(journal.read(real_data / "grader_reference" / "dev.jsonl"))[::12]
     items = [Item(c["suite"], c["question"], c["gold_source"], c["output"]) for c in cases]
     verdicts = list(grade_all(items, workers=2))
     pairs = list(zip(cases, verdicts, strict=True))
-    assert sum(v.prediction == c["prediction"] and v.answer == c["answer"] for c, v in pairs) >= 0.99 * len(cases)
-    assert sum(v.correct == c["correct"] for c, v in pairs) >= 0.98 * len(cases)
+    assert all(v.prediction == c["prediction"] and v.answer == c["answer"] for c, v in pairs)
+    assert all(v.correct == c["correct"] for c, v in pairs)
+
+
+@pytest.mark.parametrize("grader", ["reference", "strict"])
+def test_gold_solutions_are_right_by_themselves(real_data, grader):
+    rows = list(journal.read(real_data / "math" / "test.jsonl"))
+    items = [Item("math", row["problem"], row["solution"], row["solution"]) for row in rows]
+    wrong = [v for v in grade_all(items, grader=grader, workers=1) if not v.correct]
+    assert len(rows) == 5000
+    assert wrong == []
 
 
 def test_verdict_says_what_was_read_and_who_accepted():
@@ -37,16 +46,27 @@ def test_verdict_says_what_was_read_and_who_accepted():
     assert grade("gsm8k", "How many?", "5", "no idea").reason == "no answer"
 
 
+def test_last_output_block_is_the_answer_of_the_second_score():
+    text = "```output\n5\n```\nso it is \\boxed{6}\n```output\n7\n8\n```\nThe answer is 9."
+    assert grade("gsm8k", "", "7", text, grader="reference_output") == graders.Verdict("7", "7", True, "close")
+    assert grade("math", "", "\\boxed{7}", text, grader="reference_output").prediction == ["7"]
+    for suite in ("gsm8k", "math"):
+        assert grade(suite, "", "\\boxed{6}", "\\boxed{6}", grader="reference_output").reason == "no answer"
+
+
 def test_unknown_grader_names_the_known_ones():
-    with pytest.raises(UserError, match="'lenient'; expected one of: reference"):
+    known = "reference, strict, math_verify, reference_output"
+    with pytest.raises(UserError, match=f"'lenient'; expected one of: {known}"):
         grade("gsm8k", "", "5", "5", grader="lenient")
 
 
-def test_pool_equals_grading_alone_in_order_at_any_number_of_workers():
+@pytest.mark.parametrize("grader", ["reference", "strict"])
+def test_pool_equals_grading_alone_in_order_at_any_number_of_workers(grader):
     items = [item for i, plain in enumerate(numbered(12)) for item in ([plain, NEEDS_SYMPY] if i % 4 == 0 else [plain])]
-    alone = [grade(item.suite, item.question, item.gold_source, item.output) for item in items]
-    assert list(grade_all(items, workers=1)) == alone
-    assert list(grade_all(items, workers=2)) == alone
+    items.append(Item("math", "", "\\boxed{\\sqrt{7+4\\sqrt{3}}}", "\\boxed{2+\\sqrt{3}}"))
+    alone = [grade(item.suite, item.question, item.gold_source, item.output, grader=grader) for item in items]
+    assert list(grade_all(items, grader=grader, workers=1)) == alone
+    assert list(grade_all(items, grader=grader, workers=2)) == alone
 
 
 def test_item_that_hangs_in_c_code_costs_itself_only_and_off_the_main_thread_too():
@@ -90,15 +110,41 @@ HOSTILE = {
     "code in an expression": "\\boxed{[open('touched','w')]}",
 }
 
+CODE = [
+    "the answer is __import__('os').system('touch touched')",
+    "$__import__('os').system('touch touched')$",
+    "\\boxed{\\text{open('touched','w')}}",
+    "5; open('touched', 'w')",
+]
 
-def test_hostile_answers_get_verdicts_in_time_and_run_no_code(tmp_path, monkeypatch):
+
+@pytest.mark.parametrize("grader", ["reference", "strict"])
+def test_hostile_answers_get_verdicts_in_time_and_run_no_code(tmp_path, monkeypatch, grader):
     monkeypatch.chdir(tmp_path)
     items = [Item("math", "", "\\boxed{6}", text) for text in HOSTILE.values()]
     start = time.monotonic()
-    verdicts = list(grade_all(items, workers=2, timeout_s=1.0))
+    verdicts = list(grade_all(items, grader=grader, workers=2, timeout_s=1.0))
     assert len(verdicts) == len(items)
     assert not any(v.correct for v in verdicts)
     assert time.monotonic() - start < 45
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_hostile_answers_to_strict_never_time_out():
+    items = [Item("math", "", gold, text) for text in HOSTILE.values() for gold in ("\\boxed{6}", text)]
+    verdicts = list(grade_all(items, grader="strict", workers=1))
+    assert {v.reason for v in verdicts} <= {"same", "different", "no answer"}
+
+
+@pytest.mark.parametrize("grader", ["math_verify", "reference_output"])
+def test_hostile_answers_to_the_other_graders_cost_themselves_only_and_run_no_code(tmp_path, monkeypatch, grader):
+    """Most of the others exceed the time limit under these graders, too."""
+    monkeypatch.chdir(tmp_path)
+    texts = [HOSTILE[name] for name in ("tower", "NUL", "lone surrogate", "code", "code in an expression")]
+    items = [Item("math", "", "\\boxed{6}", f"```output\n{text}\n```") for text in (*texts, *CODE)]
+    verdicts = list(grade_all(items, grader=grader, workers=1, timeout_s=1.0))
+    assert verdicts[0].reason == "timeout"
+    assert not any(v.correct for v in verdicts)
     assert list(tmp_path.iterdir()) == []
 
 
