@@ -149,8 +149,10 @@ class World:
         except BrokenPipeError:
             return None
         answered = select.select([self.victim.stdout], [], [], ANSWER_S)[0]
-        text = self.victim.stdout.readline() if answered else b""
-        return json.loads(text) if text else None
+        try:
+            return json.loads(self.victim.stdout.readline()) if answered else None
+        except ValueError:  # it has ended, or someone else wrote in its place
+            return None
 
     def _changed_victim(self) -> list[str]:
         now = self._ask(b"?\n")
