@@ -1,4 +1,4 @@
-"""Install dsmath: `pip install -e .`; extras: tpu, gpu, demo, test, notebook."""
+"""Install dsmath: `pip install -e .`; extras: tpu, gpu, demo, grade, test, notebook."""
 
 from setuptools import find_packages, setup
 
@@ -8,6 +8,7 @@ setup(
     description="An open, complete reproduction of DeepSeekMath-Instruct 7B in JAX",
     license="Apache-2.0",
     packages=find_packages(include=["dsmath", "dsmath.*"]),
+    package_data={"dsmath": ["report/table5.json"]},
     python_requires=">=3.11",
     install_requires=[
         "absl-py",
@@ -33,7 +34,13 @@ setup(
         "tpu": ["jax[tpu]>=0.10"],
         "gpu": ["jax[cuda12]>=0.10"],
         "demo": [],  # runs on what is installed anyway
-        "test": ["pytest", "pytest-xdist", "ruff", "accelerate", "torch==2.13.0", "transformers>=5.0"],
+        "grade": ["math-verify==0.9.0"],
+        "test": [
+            *("pytest", "pytest-xdist", "ruff"),
+            *("accelerate", "torch==2.13.0", "transformers>=5.0"),
+            "math-verify==0.9.0",
+            *("ipython", "matplotlib", "pandas"),
+        ],
         "notebook": ["jupyter", "matplotlib", "pandas"],
     },
     entry_points={"console_scripts": ["dsmath = dsmath.cli.main:main"]},

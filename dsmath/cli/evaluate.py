@@ -51,20 +51,23 @@ def evaluate(settings: config.Config, workdir: Path, data_dir: Path | None, *, s
     # What can be refused is refused first: a wrong path should not cost a model's loading.
     suites = {name: readers.problems(name, data_dir, limit=settings.eval.limit) for name in settings.eval.suites}
     with Sandbox(settings.sandbox) as sandbox:
-        step, engine, tokenizer = _engine(settings, workdir, step)
-        log.info("evaluating step %d of %s; the first dispatches compile", step, workdir)
+        loaded = _load(settings, workdir, step)
+        log.info("evaluating step %d of %s; the first dispatches compile", loaded.step, workdir)
         summaries = [
-            _evaluate_suite(settings, workdir, step, engine, tokenizer, sandbox, mode, problems)
+            _evaluate_suite(settings, workdir, loaded, sandbox, mode, problems)
             for problems in suites.values()
             for mode in settings.eval.modes
         ]
-    return {"workdir": str(workdir), "step": step, "summaries": summaries}
+    return {"workdir": str(workdir), "step": loaded.step, "checkpoint": loaded.checkpoint, "summaries": summaries}
 
 
 def _with_budgets(settings: config.Config) -> config.Config:
     """The settings, checked, with the protocol's own budgets where none are given."""
+    from dsmath.score import graders, scoring
     from dsmath.tool import protocols, rollout
 
+    if settings.eval.grader != scoring.ALL:
+        graders.find(settings.eval.grader)
     for mode in settings.eval.modes:
         if mode not in rollout.MODES:
             raise UserError(f"config.eval.modes has {mode!r}; expected one of: {', '.join(rollout.MODES)}")
@@ -80,19 +83,31 @@ def _with_budgets(settings: config.Config) -> config.Config:
     return dataclasses.replace(settings, eval=budgets, sandbox=limits)
 
 
-def _engine(settings: config.Config, workdir: Path, step: int | None):
-    """The checkpoint's step, an engine with its weights, and its tokenizer."""
+@dataclasses.dataclass(frozen=True)
+class _Loaded:
+    """A checkpoint, ready to generate."""
+
+    step: int
+    checkpoint: str  # its name, with the fingerprint of its weights
+    engine: Any
+    tokenizer: Any
+
+
+def _load(settings: config.Config, workdir: Path, step: int | None) -> _Loaded:
     import jax
     import jax.numpy as jnp
 
     from dsmath.engine.engine import Engine
     from dsmath.model import decoder
+    from dsmath.model.fingerprint import fingerprint
     from dsmath.sharding import make_mesh
     from dsmath.text import template
 
     mesh = make_mesh(settings.mesh)
     tokenizer = experiment.tokenizer(settings, workdir)
     step, params = experiment.weights(settings, workdir, step, mesh)
+    name = f"{settings.start.weights} + {step} steps of {workdir.name}" if step else settings.start.weights
+    checkpoint = f"{name} ({fingerprint(params)})"
     dtype = jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16
     engine = Engine(
         decoder.unstack(decoder.cast(params, dtype)),
@@ -105,11 +120,11 @@ def _engine(settings: config.Config, workdir: Path, step: int | None):
         mesh=mesh,
         dtype=dtype,
     )
-    return step, engine, tokenizer
+    return _Loaded(step, checkpoint, engine, tokenizer)
 
 
 def _evaluate_suite(
-    settings: config.Config, workdir: Path, step: int, engine, tokenizer, sandbox, mode: str, problems: list
+    settings: config.Config, workdir: Path, loaded: _Loaded, sandbox, mode: str, problems: list
 ) -> dict[str, Any]:
     """Roll out what the journal lacks, and score it."""
     from dsmath import journal
@@ -126,17 +141,16 @@ def _evaluate_suite(
         name += f"-{settings.eval.protocol}"
     if settings.eval.protocol != "reference":
         name += f"-{settings.eval.protocol}"
-    folder = workdir / "evals" / str(step) / name
-    checkpoint = f"{settings.start.weights} + {step} steps of {workdir.name}" if step else settings.start.weights
+    folder = workdir / "evals" / str(loaded.step) / name
     path = folder / scoring.TRAJECTORIES
-    _check_same(folder, {"checkpoint": checkpoint, "seed": settings.seed, **_fixed(settings)})
+    _check_same(folder, {"checkpoint": loaded.checkpoint, "seed": settings.seed, **_fixed(settings)})
     done = {(record["id"], record["sample"]) for record in journal.read(path)} if path.exists() else set()
     total = len(problems) * settings.eval.samples
     records = rollout(
         problems,
-        engine,
+        loaded.engine,
         sandbox,
-        tokenizer=tokenizer,
+        tokenizer=loaded.tokenizer,
         template=TEMPLATES[settings.start.template],
         sampling=Sampling(settings.eval.temperature, settings.eval.top_p, settings.eval.top_k, settings.seed),
         mode=mode,
@@ -148,8 +162,8 @@ def _evaluate_suite(
         in_flight=2 * settings.eval.slots,
     )
     with journal.Journal(path) as out:
-        for record in _track(records, f"{name} at step {step}", total, done=len(done)):
-            out.append(record | {"checkpoint": checkpoint, "sandbox": sandbox.level})
+        for record in _track(records, f"{name} at step {loaded.step}", total, done=len(done)):
+            out.append(record | {"checkpoint": loaded.checkpoint, "sandbox": sandbox.level})
     return scoring.score(folder, grader=settings.eval.grader)
 
 
