@@ -72,6 +72,7 @@ _GROUP = r"(?<![\d.,]){head}(?:{mark}\d{{3}})+(?!\d)"
 _SEPARATORS = re.compile(_GROUP.format(head=r"\d{1,3}", mark=r"(?:\{,\}|,\s*\\!\s*|\\[,;: ]|\\!,)"), re.ASCII)
 _COMMAS = re.compile(_GROUP.format(head=r"\d{1,3}", mark=",") + r"|(?P<bracket>[()\[\]]|\\[{}])", re.ASCII)
 _UNION = re.compile(r"(?<=[)\]])\s*U\s*(?=[(\[])")
+_SET_BUILDER = re.compile(r"\\\{\s*[a-z]\s*(?:\\in\s*\\mathbb\{R\}\s*)?(?:\\mid(?![a-z])|\||:)(.*)\\\}", re.DOTALL)
 _WRAPPED = re.compile(
     r"\\(?:text|mbox|mathrm|mathbf|textbf)\s*\{((?:[^{}]|\{[^{}]*\})*[\\^=+*/](?:[^{}]|\{[^{}]*\})*)\}"
 )
@@ -86,7 +87,7 @@ def plain(text: str) -> str:
     text = _HYPHEN.sub(r"\1 ", _CLOCK.sub(r"\1\2", text))
     text = _SEPARATORS.sub(lambda m: re.sub(r"\D", "", m[0]), text)
     text = _UNION.sub(r"\\cup ", text).strip().rstrip(".").strip()
-    wrapped = _WRAPPED.fullmatch(text)
+    wrapped = _WRAPPED.fullmatch(text) or _SET_BUILDER.fullmatch(text)
     return wrapped[1] if wrapped else text
 
 

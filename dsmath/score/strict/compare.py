@@ -90,7 +90,7 @@ def read(answer: Answer, question: str) -> Node:
     return _read(extraction.readings(answer)[-1], extraction.wants_several(question))
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=128)
 def _read(text: str, several: bool) -> Node:
     if len(text) > tokens.LONGEST:
         return Text(text)

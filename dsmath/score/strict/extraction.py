@@ -33,7 +33,7 @@ def extract(suite: str, question: str, text: str) -> Answer:
     The last balanced `\boxed` or `\fbox`, else what follows the last "answer is", else the last output block, else the
     last number. A list holds several boxes, where the question wants several answers.
     """
-    boxes = list(boxed(text))
+    boxes = [box for box in boxed(text) if box.strip()]
     if boxes and wants_several(question):
         return list(dict.fromkeys(boxes)) if len(set(boxes)) > 1 else boxes[-1]
     return boxes[-1] if boxes else _phrase(text) or _last_line(last_output(text)) or _last_number(text)

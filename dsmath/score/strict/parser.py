@@ -13,22 +13,22 @@ power    = postfix ["^" factor]
 postfix  = atom ("!" | "%" | "^circ")*
 """
 
+import re
 from fractions import Fraction
 
 from dsmath.score.strict import tokens, words
 from dsmath.score.strict.atoms import ZERO, Atoms
 from dsmath.score.strict.nodes import Apply, Node, Number, ParseError, Quantity, Ratio, Relation, Sequence, Text
 from dsmath.score.strict.tokens import Token
-from dsmath.score.strict.words import names
 
 LONGEST = 2_000  # tokens
 _RELATIONS = frozenset(("=", "!=", "<", "<=", ">", ">=", "in", "~", "to"))
 _CLOSING = frozenset((")", "]", "}", "\\}", ")>"))
 _SEPARATORS = frozenset((",", ";", "\\\\"))
 _CONJUNCTIONS = frozenset(("and", "or", "和", "或", "与", "及", "或者", "以及"))
-_LEAD_INS = names(
-    "about approximately around exactly only roughly the answer is equals total of "
-    "约 大约 大概 约为 约是 共 一共 总共 共有 一共有 是 为 有 答 答案是 答案为 答案 还剩 需要"
+_LEAD_IN = re.compile(
+    r"about|approximately|around|exactly|only|roughly|the|answer|is|equals|total|of|答|答案|.{0,9}[是为有共约得了于]",
+    re.IGNORECASE,
 )
 _CURRENCIES = {"$": "$", "yen": "元", "euro": "euro", "pounds": "pounds sterling"}
 _STARTS = frozenset(  # what multiplies with what stands before it
@@ -81,7 +81,9 @@ class Parser(Atoms):
         return token.kind == "mark" and token.text in _SEPARATORS
 
     def item(self) -> Node:
-        while self.is_word() and self.peek().text.lower() in _LEAD_INS and self.peek(1) is not None:
+        while self.is_word() and _LEAD_IN.fullmatch(self.peek().text) and self.peek(1) is not None:
+            self.position += 1
+        if self.at("=", "~"):
             self.position += 1
         if self.is_word() and not self.at_constructor():
             return self._worded()
@@ -144,6 +146,12 @@ class Parser(Atoms):
             self.position += 1
         if self.is_word() and not self._at_separator():
             name = self._words()
+            if (scale := words.scale(name)) is not None:
+                node, name = Apply("*", (node, Number(scale[0]))), scale[1]
+                if not name:
+                    return node
+            while self.at("/") and self.peek(1) is not None and self.peek(1).kind in ("word", "symbol"):
+                name += self.next().text + self.next().text
             power = ""
             if self.at("^"):
                 self.position += 1

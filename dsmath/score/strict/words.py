@@ -84,6 +84,16 @@ def number(text: str) -> Fraction | None:
     return None if value is None else Fraction(value)
 
 
+def scale(text: str) -> tuple[Fraction, str] | None:
+    """The factor that a word behind a number stands for, and the words behind it, as in "million people" and 万元."""
+    head, _, rest = text.partition(" ")
+    if head.lower() in _SCALES:
+        return Fraction(_SCALES[head.lower()]), rest
+    if text[:1] in _CHINESE_GROUPS:
+        return Fraction(_CHINESE_GROUPS[text[0]]), text[1:]
+    return None
+
+
 def _whole(text: str) -> int | None:
     words = re.findall(r"[a-z]+", text.lower())
     if words and re.fullmatch(r"[A-Za-z\s-]+", text):
