@@ -57,9 +57,12 @@ _KNOWN = (
     (r"(x+1)^{2}", "x^{2}+2x+1", True),
     (r"\frac{\pi}{2}", r"0.5\pi", True),
     (r"\sqrt{2}", "1.4142", True),
+    ("2^{10}", "1024", True),
+    (r"\sqrt[3]{27}", "3", True),
     (r"\frac{1}{3}", r"\frac{1}{2}", False),
     (r"\sqrt{2}", r"\sqrt{3}", False),
     ("x+1", "x-1", False),
+    (r"\frac{\pi}{3}", r"\frac{\pi}{4}", False),
 )
 
 

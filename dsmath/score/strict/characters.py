@@ -73,9 +73,8 @@ _SEPARATORS = re.compile(_GROUP.format(head=r"\d{1,3}", mark=r"(?:\{,\}|,\s*\\!\
 _COMMAS = re.compile(_GROUP.format(head=r"\d{1,3}", mark=",") + r"|(?P<bracket>[()\[\]]|\\[{}])", re.ASCII)
 _UNION = re.compile(r"(?<=[)\]])\s*U\s*(?=[(\[])")
 _SET_BUILDER = re.compile(r"\\\{\s*[a-z]\s*(?:\\in\s*\\mathbb\{R\}\s*)?(?:\\mid(?![a-z])|\||:)(.*)\\\}", re.DOTALL)
-_WRAPPED = re.compile(
-    r"\\(?:text|mbox|mathrm|mathbf|textbf)\s*\{((?:[^{}]|\{[^{}]*\})*[\\^=+*/](?:[^{}]|\{[^{}]*\})*)\}"
-)
+_WRAPPED = re.compile(r"\\(?:text|mbox|mathrm|textbf)\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
+_FORMULA = re.compile(r"[\\^=+*/]|-\s*\d|\d\s*-")
 _CLOCK = re.compile(r"\b([aApP])\.\s?([mM])\b\.?")
 _HYPHEN = re.compile(r"\b((?:twen|thir|for|fif|six|seven|eigh|nine)ty)-(?=[a-z])", re.IGNORECASE)
 
@@ -87,8 +86,10 @@ def plain(text: str) -> str:
     text = _HYPHEN.sub(r"\1 ", _CLOCK.sub(r"\1\2", text))
     text = _SEPARATORS.sub(lambda m: re.sub(r"\D", "", m[0]), text)
     text = _UNION.sub(r"\\cup ", text).strip().rstrip(".").strip()
-    wrapped = _WRAPPED.fullmatch(text) or _SET_BUILDER.fullmatch(text)
-    return wrapped[1] if wrapped else text
+    if (wrapped := _WRAPPED.fullmatch(text)) and _FORMULA.search(wrapped[1]):
+        text = wrapped[1]
+    builder = _SET_BUILDER.fullmatch(text)
+    return builder[1] if builder else text
 
 
 def without_thousands(text: str) -> str:

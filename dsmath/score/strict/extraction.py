@@ -8,7 +8,7 @@ from dsmath.score.extract import Answer, last_output
 
 _BOX = re.compile(r"(?:\\fbox|\\?boxed)(?![a-zA-Z])\s*")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
-_BARE = re.compile(r"(?:[^\s$,，。{}]|\{[^{}]*\})+")
+_BARE = re.compile(r"(?:[^\s$,，。{}]|,(?=\d{3}(?!\d)))+")
 _PHRASE = re.compile(
     r"(?:\banswer\s*(?:is|are|was|:|=|：)|####|答案(?:应该|应)?(?:是|为|等于|:|：|=))\s*[:：]?", re.IGNORECASE
 )
@@ -68,12 +68,25 @@ def boxed(text: str) -> Iterator[str]:
         closing = _matching_braces(text) if closing is None else closing
         start = box.end()
         if not text.startswith("{", start):
-            if bare := _BARE.match(text, start):
-                yield bare[0].rstrip(".")
+            if bare := _bare(text, start, closing):
+                yield bare.rstrip(".")
         elif start in closing:
             end = closing[start]
             content = text[start + 1 : end]
             yield rf"\boxed{{{content}}}\%" if _PERCENT.match(text, end + 1) else content
+
+
+def _bare(text: str, start: int, closing: dict[int, int]) -> str:
+    """What stands from `start` up to a space, a dollar or a comma outside of braces."""
+    position = start
+    while position < len(text):
+        if match := _BARE.match(text, position):
+            position = match.end()
+        elif position in closing:
+            position = closing[position] + 1
+        else:
+            break
+    return text[start:position]
 
 
 def _matching_braces(text: str) -> dict[int, int]:

@@ -52,7 +52,8 @@ def _ends(node: Relation) -> Relation:
 def _right_side(node: Relation, equal) -> Node:
     """The value that an equation gives to its left side, or the equation if it doesn't."""
     left, right = node.sides[0], node.sides[-1]
-    if _is_name(left) or (numeric.symbols(left) and not _has_number(left)):
+    negative = isinstance(left, Apply) and left.function == "neg"
+    if _is_name(left) or (numeric.symbols(left) and not _has_number(left) and not negative):
         return right
     is_sum = not numeric.symbols(left) and not isinstance(left, (Text, Sequence)) and equal(left, right)
     return right if is_sum else node
