@@ -3,7 +3,7 @@
     verdict = grade("gsm8k", question, gold_source, output)
     for verdict in grade_all(items): ...
 
-A grader that needs SymPy runs in worker processes (dsmath/score/pool.py); what plain comparison decides, doesn't.
+What takes time is done in worker processes (dsmath/score/pool.py); what plain comparison decides, isn't.
 """
 
 import dataclasses
@@ -128,7 +128,7 @@ def grade_all(
 ) -> Iterator[Verdict]:
     """Grade items under a time limit each; verdicts come in the order of the items.
 
-    `workers` processes, as many as there are cores by default, take what needs SymPy. One that exceeds the limits is
+    `workers` processes, as many as there are cores by default, take what takes time. One that exceeds the limits is
     killed and replaced: that costs its item. Raises UserError before the first verdict if the grader's check fails.
     """
     record = find(grader)
@@ -151,7 +151,7 @@ def _is_short(item: Item) -> bool:
 
 
 def _quick(item: Item, grader: Grader) -> Verdict | None:
-    """The verdict if it takes no SymPy and no time."""
+    """The verdict if it takes no time."""
     if not (grader.quick and _is_short(item)):
         return None
     try:

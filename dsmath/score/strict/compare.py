@@ -31,8 +31,9 @@ from dsmath.score.strict.nodes import (
 Holds = Callable[[str, Node, Node], bool]  # relation, a, b
 
 _MOST_ITEMS = 100  # of a list that is compared
-_TYPOGRAPHY = re.compile(r"\\left(?![a-z])|\\right(?![a-z])|\\[!,;: ]|[\s$~]")
-_CHOICE = re.compile(r"(?:\\(?:text|textbf|mathrm|mathbf)\{)?\s*\(([A-Z])\)")
+_TYPOGRAPHY = re.compile(r"\\left(?![a-z])|\\right(?![a-z])|\\!|\$")
+_SPACES = re.compile(r"(?:\\[,;: ]|[\s~])+")
+_CHOICE = re.compile(r"(?:\\(?:text|textbf|mathrm|mathbf)\{)?\s*\(([A-Z])\)(?!\s*[-+*/^=(])")
 _PERCENT = re.compile(r"percent|\bper cent\b|%|百分")
 _BASE = re.compile(r"\bbase|binary|octal|hexadecimal|进制", re.IGNORECASE)
 
@@ -182,11 +183,9 @@ class Comparison:
         return _one_to_one(p_items, g_items, self.equal)
 
     def _pieces(self, node: Node) -> list[sets.Piece] | None:
-        if isinstance(node, Relation) or (isinstance(node, Apply) and node.function in ("cup", "setminus")):
-            return sets.pieces(node, self._less)
-        if isinstance(node, Sequence) and (node.left != "\\{"):
-            return sets.pieces(node, self._less)
-        return sets.pieces(node, self._less) if node == sets.REALS else None
+        """The intervals of a set; None for a finite set, too, which is compared as what it is."""
+        finite = isinstance(node, Sequence) and node.left == "\\{"
+        return None if finite else sets.pieces(node, self._less)
 
     def _less(self, a: Node, b: Node) -> bool:
         return self._holds("less", a, b)
@@ -296,8 +295,10 @@ def _one_to_one(p_items, g_items, same) -> bool:
 
 
 def _key(text: str) -> str:
-    """The text without typography."""
-    return _TYPOGRAPHY.sub("", text).replace("dfrac", "frac").replace("tfrac", "frac").rstrip(".")
+    """The text without typography. Spaces between digits stay: 1 1/2 isn't 11/2."""
+    text = _SPACES.sub(" ", _TYPOGRAPHY.sub("", text)).strip()
+    text = re.sub(r"(?<!\d) | (?!\d)", "", text)
+    return text.replace("dfrac", "frac").replace("tfrac", "frac").rstrip(".")
 
 
 def _is_list(node: Node) -> bool:

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from dsmath.score.strict.nodes import Apply, Based, Node, Number, Quantity
 
-MOST_BITS = 100_000  # of a numerator or a denominator
+MOST_BITS = 30_000  # of a numerator or a denominator
 _LARGEST_FACTORIAL = 3_000
 ROUNDED = Fraction(1, 10**4)  # relative tolerance where a number is written as a decimal
 _ENOUGH_DIGITS = 4  # of a rounded decimal

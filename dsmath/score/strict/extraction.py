@@ -8,11 +8,11 @@ from dsmath.score.extract import Answer, last_output
 
 _BOX = re.compile(r"(?:\\fbox|\\?boxed)(?![a-zA-Z])\s*")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
-_BARE = re.compile(r"(?:[^\s$,，。{}]|,(?=\d{3}(?!\d)))+")
+_BARE = re.compile(r"(?:\\[$%]|[^\s$,，。{}]|,(?=\d{3}(?!\d)))+")
 _PHRASE = re.compile(
     r"(?:\banswer\s*(?:is|are|was|:|=|：)|####|答案(?:应该|应)?(?:是|为|等于|:|：|=))\s*[:：]?", re.IGNORECASE
 )
-_SENTENCE_END = re.compile(r"\n|。|；|[.!?](?=\s|$)|[.](?=\$?\s*(?:I hope|$))")
+_SENTENCE_END = re.compile(r"\n|。|；|[.?](?=\s|$)|!(?=\s+[A-Z]|\s*$)|[.](?=\$?\s*(?:I hope|$))")
 _MATH = re.compile(r"\$\$?([^$]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]")
 _FRACTION = r"\\[dtc]?frac\s*\{\s*-?\d+\s*\}\s*\{\s*-?\d+\s*\}"
 _DECIMAL = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|\.\d+"
@@ -113,9 +113,9 @@ def _phrase(text: str) -> str:
     last = _last(_PHRASE, text)
     if last is None:
         return ""
-    rest = text[last.end() :].lstrip()
+    rest = text[last.end() :].lstrip("* \t\r\n")
     end = _SENTENCE_END.search(rest)
-    sentence = (rest[: end.start()] if end else rest)[:_LONGEST_SENTENCE].strip()
+    sentence = (rest[: end.start()] if end else rest)[:_LONGEST_SENTENCE].strip("* ")
     maths = [next(filter(None, groups)) for groups in _MATH.findall(sentence)]
     if maths and _PROSE.search(_MATH.sub(" ", sentence) + " "):
         return maths[-1].strip()

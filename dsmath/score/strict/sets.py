@@ -4,12 +4,12 @@ import dataclasses
 import itertools
 from collections.abc import Callable
 
+from dsmath.score.strict.labels import ascending
 from dsmath.score.strict.nodes import Apply, Node, Relation, Sequence, Symbol
 
 INFINITY = Symbol("infty")
 MINUS_INFINITY = Apply("neg", (INFINITY,))
 REALS = Symbol("mathbb R")
-_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,9 +60,8 @@ def _of_relation(node: Relation, less) -> list[Piece] | None:
         return pieces(node.sides[1], less)
     if _is_inequation(node):
         return _without([_inequation_value(node)], less)
+    node = ascending(node)
     operators, sides = node.operators, node.sides
-    if all(operator in (">", ">=") for operator in operators):
-        operators, sides = tuple(_MIRRORED[operator] for operator in reversed(operators)), sides[::-1]
     if not all(operator in ("<", "<=") for operator in operators):
         return None
     if len(sides) == 3 and _is_variable(sides[1]):
