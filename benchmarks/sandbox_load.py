@@ -3,8 +3,9 @@
     python benchmarks/sandbox_load.py [--programs 100000] [--workers 2] [--hanging 100]
 
 First `programs` programs, one after the other through `workers` places: ordinary ones, and every tenth fails, floods
-its output, starts threads or fills its memory. Memory, descriptors, processes and files are those of this process and
-of all that it started. Then `2 * hanging` programs at a time, every second of which waits for ever.
+its output, starts threads or fills its memory. Memory, descriptors and processes are those of this process and of all
+that it started; files are those in the working folder, in /dev/shm, and the sandbox's own in the
+temporary folder. Then `2 * hanging` programs at a time, every second of which waits for ever.
 """
 
 import argparse
@@ -52,12 +53,12 @@ def held() -> dict[str, float]:
     """What there is of memory, descriptors, processes and files."""
     pids = tree()
     resident = sum(int(Path(f"/proc/{pid}/smaps_rollup").read_text().split("Pss:")[1].split()[0]) for pid in pids)
-    folders = (tempfile.gettempdir(), "/dev/shm", os.getcwd())
+    files = [*Path(tempfile.gettempdir()).glob("dsmath*"), *Path("/dev/shm").iterdir(), *Path.cwd().iterdir()]
     return {
         "memory MB": round(resident / 1024, 1),
         "descriptors": sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids),
         "processes": len(pids),
-        "files": sum(len(os.listdir(folder)) for folder in folders),
+        "files": len(files),
     }
 
 

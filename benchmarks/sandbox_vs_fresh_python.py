@@ -30,7 +30,7 @@ from dsmath import config
 from dsmath.tool import levels
 from dsmath.tool.sandbox import Sandbox
 
-TIMEOUT_S, MEMORY_MB = 2.0, 512
+TIMEOUT_S, MEMORY_MB = 10.0, 512
 HANGING = "import time\nwhile True: time.sleep(1)"
 HANGING_S, HANGS = 0.5, 20  # limit, programs
 

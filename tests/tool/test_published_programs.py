@@ -1,5 +1,6 @@
 """Published model-written programs print what they printed when they were published, however many run at a time."""
 
+import contextlib
 import json
 
 import pytest
@@ -11,18 +12,18 @@ from dsmath.tool.sandbox import Exit, Sandbox
 CONCURRENCY = (1, 2, 16)
 
 
-@pytest.fixture(scope="module", params=CONCURRENCY)
-def sandbox(request):
-    limits = config.Sandbox(timeout_s=2.0, memory_mb=512, output_kb=64, workers=request.param, required_level="L1")
+@contextlib.contextmanager
+def sandbox(workers, timeout_s):
+    limits = config.Sandbox(timeout_s, memory_mb=512, output_kb=64, workers=workers, required_level="L1")
     with Sandbox(limits) as sandbox:
         yield sandbox
 
 
-def differing(sandbox, path):
+def differing(running, path):
     """The rows, by id, whose programs gave something else than what is recorded."""
     with open(path) as file:
         rows = [json.loads(line) for line in file]
-    futures = [(row, sandbox.submit(row["code"])) for row in rows]
+    futures = [(row, running.submit(row["code"])) for row in rows]
     return len(rows), {row["id"]: ran for row, future in futures if not same(row["output"], ran := future.result())}
 
 
@@ -35,11 +36,16 @@ def same(recorded, ran):
     return ran.stdout.strip() == recorded
 
 
-def test_gsm8k_programs_give_their_recorded_outputs(sandbox, real_data):
-    assert differing(sandbox, real_data / "programs" / "gsm8k_model_programs.jsonl") == (1318, {})
+@pytest.mark.parametrize("workers", CONCURRENCY)
+def test_gsm8k_programs_give_their_recorded_outputs(workers, real_data):
+    with sandbox(workers, timeout_s=2.0) as running:
+        result = differing(running, real_data / "programs" / "gsm8k_model_programs.jsonl")
+    assert result == (1318, {})
 
 
-def test_all_but_one_of_the_sympy_programs_give_their_recorded_outputs(sandbox, real_data):
-    total, others = differing(sandbox, real_data / "programs" / "sympy_model_programs.jsonl")
+@pytest.mark.parametrize("workers", CONCURRENCY)
+def test_all_but_one_of_the_sympy_programs_give_their_recorded_outputs(workers, real_data):
+    with sandbox(workers, timeout_s=15.0) as running:  # the slowest takes some 5 s
+        total, others = differing(running, real_data / "programs" / "sympy_model_programs.jsonl")
     assert total == 48
     assert len(others) <= 1, others
