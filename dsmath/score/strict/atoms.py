@@ -88,7 +88,7 @@ class Atoms:
             self.position += 1
             script = self.script()
             base = _BASES.get(script) or (int(script) if re.fullmatch(r"\d{1,2}", script, re.ASCII) else 0)
-            if 2 <= base <= 36:
+            if 2 <= base <= 36 and re.fullmatch(r"[0-9A-Z]*\.?[0-9A-Z]+", digits):
                 return Based(digits, base, _in_base(digits, base))
             raise ParseError(f"base {script!r}")
         self.position = start
@@ -192,7 +192,7 @@ class Atoms:
     def _argument(self) -> Node:
         r"""The argument of a command: a group, or one token, of a number its first digit."""
         token = self.peek()
-        if token is not None and token.kind == "number" and len(token.text) > 1:
+        if token is not None and token.kind == "number" and len(token.text) > 1 and token.text.isdecimal():
             halves = [Token("number", part) for part in (token.text[0], token.text[1:])]
             self.stream[self.position : self.position + 1] = halves
         return self.atom()

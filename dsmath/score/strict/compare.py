@@ -258,6 +258,8 @@ class Comparison:
 
     def _percents_equal(self, x: Node, p_unit: str, y: Node, g_unit: str) -> bool:
         """n% is n/100. The sign may be left out where the gold has it, or added where the question says percent."""
+        if p_unit and g_unit:
+            return False
         if g_unit == "%":
             return self.equal(x, y) or self.equal(x, Apply("percent", (y,)))
         if self.equal(Apply("percent", (x,)), y):

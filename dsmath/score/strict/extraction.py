@@ -4,6 +4,7 @@ import collections
 import re
 from collections.abc import Iterator
 
+from dsmath.score import suites
 from dsmath.score.extract import Answer, last_output
 
 _BOX = re.compile(r"(?:\\fbox|\\?boxed)(?![a-zA-Z])\s*")
@@ -41,7 +42,7 @@ def extract(suite: str, question: str, text: str) -> Answer:
 
 def gold_answer(suite: str, question: str, gold_source: str) -> Answer:
     """The gold answer: of MATH extracted from the solution, of the other suites the string itself."""
-    if suite != "math":
+    if suite not in suites.SOLUTIONS:
         return gold_source.strip()
     if _ONE_OF.search(question) and len(boxes := list(dict.fromkeys(boxed(gold_source)))) > 1:
         return boxes

@@ -201,13 +201,13 @@ def _angle(function: str):
 
 
 def _require_not_negative(x: Value, *_: Value) -> None:
-    if _context().im(x) != 0 or x < 0:
+    if _context().im(x) != 0 or _context().re(x) < 0:
         raise UndefinedError("not real")
 
 
 def _require_real_power(base: Value, exponent: Value) -> None:
     context = _context()
-    if context.im(base) == 0 and base < 0 and not context.isint(exponent):
+    if context.im(base) == 0 and context.re(base) < 0 and not context.isint(exponent):
         raise UndefinedError("not real")
 
 

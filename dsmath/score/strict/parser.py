@@ -98,6 +98,8 @@ class Parser(Atoms):
         """A currency sign, and whether a minus sign stands before it."""
         negative = self.at("-") and self.peek(1) is not None and self.peek(1).text in _CURRENCIES
         token = self.peek(1 if negative else 0)
+        if token is None:
+            raise ParseError("it ends too early")
         if token.kind in ("mark", "command") and token.text in _CURRENCIES:
             self.position += 2 if negative else 1
             return _CURRENCIES[token.text], negative
@@ -135,34 +137,30 @@ class Parser(Atoms):
         return token is not None and token.kind in ("mark", "command") and token.text in _CURRENCIES
 
     def side(self) -> Node:
-        node = self.ratio()
-        if isinstance(node, Apply) and node.function in ("percent", "degree"):
-            node = Quantity(node.arguments[0], _UNIT_OF[node.function])
-        elif isinstance(node, Apply) and node.function == "neg" and isinstance(node.arguments[0], Apply):
-            inner = node.arguments[0]
-            if inner.function in _UNIT_OF:
-                node = Quantity(Apply("neg", inner.arguments), _UNIT_OF[inner.function])
+        node = _quantity(self.ratio())
         if self._is_currency():
             self.position += 1
-        if self.is_word() and not self._at_separator():
-            name = self._words()
-            if (scale := words.scale(name)) is not None:
-                node, name = Apply("*", (node, Number(scale[0]))), scale[1]
-                if not name:
-                    return node
-            while self.at("/") and self.peek(1) is not None and self.peek(1).kind in ("word", "symbol"):
-                name += self.next().text + self.next().text
-            power = ""
-            if self.at("^"):
-                self.position += 1
-                power = self.script()
-            return node if isinstance(node, Quantity) else Quantity(node, _unit_name(name, power))
-        return node
+        if not self.is_word() or self._at_separator():
+            return node
+        name = self._words()
+        if isinstance(node, Ratio) and name.lower() in ("am", "pm"):
+            raise ParseError("a time of day")
+        if (scale := words.scale(name)) is not None:
+            node, name = Apply("*", (node, Number(scale[0]))), scale[1]
+        while self.at("/") and self.peek(1) is not None and self.peek(1).kind in ("word", "symbol"):
+            name += self.next().text + self.next().text
+        power = ""
+        if self.at("^"):
+            self.position += 1
+            power = self.script()
+        return node if isinstance(node, Quantity) or not name else Quantity(node, _unit_name(name, power))
 
     def ratio(self) -> Node:
         terms = [self.union()]
         while self.at(":"):
             self.position += 1
+            if (token := self.peek()) is not None and re.fullmatch(r"0\d", token.text):
+                raise ParseError("a time of day")
             terms.append(self.union())
         return terms[0] if len(terms) == 1 else Ratio(tuple(terms))
 
@@ -242,6 +240,15 @@ class Parser(Atoms):
 
 
 _UNIT_OF = {"percent": "%", "degree": "degree"}
+
+
+def _quantity(node: Node) -> Node:
+    """A percentage or an angle as a quantity, a negative one, too."""
+    inner = node.arguments[0] if isinstance(node, Apply) and node.function == "neg" else node
+    if not (isinstance(inner, Apply) and inner.function in _UNIT_OF):
+        return node
+    value = inner.arguments[0] if inner is node else Apply("neg", inner.arguments)
+    return Quantity(value, _UNIT_OF[inner.function])
 
 
 def _unit_name(name: str, power: str) -> str:

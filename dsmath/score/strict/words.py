@@ -40,6 +40,7 @@ _UNITS = {
     "volume": {"ml milliliter millilitre 毫升": Fraction(1), "l L liter litre 升": Fraction(1000)},
     "dollars": {"cent cents ¢": Fraction(1), "$ dollar usd": Fraction(100)},
     "yuan": {"分": Fraction(1), "角": Fraction(10), "元 yuan rmb 块": Fraction(100)},
+    "angle": {"degree 度": Fraction(1)},
     "morning": {"am": Fraction(1)},
     "afternoon": {"pm": Fraction(1)},
 }

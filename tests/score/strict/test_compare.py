@@ -1,5 +1,8 @@
 """What `strict` takes for the same, and what it doesn't: one group of pairs for each of its rules."""
 
+import random
+import re
+
 import pytest
 
 from dsmath.score.graders import grade
@@ -191,6 +194,8 @@ DIFFERENT = {
         ("12x", "12"),
         (r"12\text{ cm}^2", r"12\text{ cm}^3"),
     ],
+    "units of percent and angles": [("30%", r"30^\circ"), (r"25\text{ km}", r"25\%"), (r"25^\circ", r"25\text{ km}")],
+    "times of day": [("1:03", "1/3"), ("1:30 pm", "1:30 am")],
     "bases": [("1010_2", "1011_2"), ("1011_3", "1011_2"), ("11", "1011_2")],
     "shapes": [(r"\begin{pmatrix}1&2\end{pmatrix}", r"\begin{pmatrix}1\\2\end{pmatrix}"), ("(1,2,3)", "(1,2)")],
     "texts": [
@@ -266,3 +271,20 @@ def test_reason_names_what_the_gold_answer_is():
     assert reason("2,1", "1,2") == "sequence"
     assert reason("6", "5") == "different"
     assert reason("", "5") == "no answer"
+
+
+def test_mutated_answers_get_verdicts_too():
+    """Tokens of the answers above, deleted, repeated and mixed."""
+    generator = random.Random(0)
+    texts = [text for groups in (SAME, DIFFERENT) for group in groups.values() for pair in group for text in pair]
+    tokens = [token for text in texts for token in re.findall(r"\\[a-zA-Z]+|.", text)]
+    for _ in range(5_000):
+        gold = generator.choice(texts)
+        mutated = re.findall(r"\\[a-zA-Z]+|.", gold)
+        for _ in range(generator.randint(1, 4)):
+            position = generator.randrange(len(mutated) + 1)
+            mutated[position : position + generator.randint(0, 1)] = generator.choices(
+                tokens, k=generator.randint(0, 2)
+            )
+        verdict = grade("gsm8k", "Compute it.", gold, f"\\boxed{{{''.join(mutated)}}}", grader="strict")
+        assert isinstance(verdict.correct, bool)
