@@ -82,7 +82,7 @@ class Train:
 class Eval:
     """Sampling evaluation."""
 
-    suites: tuple[str, ...]  # of "embedded", "gsm8k", "math", "mgsm_zh", "cmath"
+    suites: tuple[str, ...]  # names in dsmath.score.suites.SUITES
     modes: tuple[str, ...]  # of "cot", "tool", "pot"
     protocol: str  # a name in dsmath.tool.protocols.PROTOCOLS
     samples: int  # per problem

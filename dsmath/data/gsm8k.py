@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dsmath import config
-from dsmath.data import readers
+from dsmath.data import layouts, published
 from dsmath.data.example import Example
 from dsmath.error import UserError
 from dsmath.text.source import Piece, Source
@@ -76,10 +76,10 @@ def read(path: Path) -> list[Row]:
     """The rows of a file. Raises UserError if it holds none."""
 
     def row(line: int, fields: dict[str, Any]) -> Row:
-        question, solution = readers.text(fields["question"]), readers.text(fields["answer"])
-        return Row(f"{SOURCE}-train-{line - 1}", question, solution, readers.gsm8k_gold(fields))
+        question, solution = published.text(fields["question"]), published.text(fields["answer"])
+        return Row(f"{SOURCE}-train-{line - 1}", question, solution, layouts.gsm8k_gold(fields))
 
-    rows = list(readers.rows(path, row))
+    rows = list(published.rows(path, row))
     if not rows:
         raise UserError(f"no rows in {path}; expected JSON Lines of GSM8K; choose another --data_dir")
     return rows

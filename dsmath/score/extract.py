@@ -2,6 +2,7 @@
 
 import re
 
+from dsmath.score import suites
 from dsmath.score.normalise import normalise
 
 Answer = str | list[str]  # MATH compares all boxed answers, the other suites the last one
@@ -10,7 +11,7 @@ Answer = str | list[str]  # MATH compares all boxed answers, the other suites th
 def extract(suite: str, question: str, text: str) -> Answer:
     """The answer that `text`, a response or a gold solution, gives to a question of `suite`."""
     answers = normalised_answers(text)
-    if suite == "math":
+    if suite in suites.SOLUTIONS:
         return [part for answer in answers for part in _parts(question, answer)]
     return answers[-1] if answers else ""
 
@@ -18,16 +19,20 @@ def extract(suite: str, question: str, text: str) -> Answer:
 def extract_output(suite: str, question: str, text: str) -> Answer:
     """The answer of the reference's second score: what the last output block of a response holds."""
     answer = normalise(_first_line(last_output(text)))
-    if suite == "math":
+    if suite in suites.SOLUTIONS:
         return _parts(question, answer) if answer else []
     return answer
 
 
 def gold_answer(suite: str, question: str, gold_source: str) -> Answer:
-    """The gold answer: of MATH extracted from the solution, of the other suites the string itself."""
-    if suite == "math":
+    """The gold answer: of MATH extracted from the solution, of the other suites the string itself.
+
+    ASDiv, which the reference doesn't know, has golds in words; those are normalised like any answer.
+    """
+    if suite in suites.SOLUTIONS:
         return extract(suite, question, gold_source)
-    return gold_source.replace(",", "")
+    gold = gold_source.replace(",", "")
+    return normalise(gold) if suite == "asdiv" else gold
 
 
 def normalised_answers(text: str) -> list[str]:

@@ -104,7 +104,7 @@ def _tora(row: Record, suite: str | None, where: str) -> list[Record]:
         "id": row.get("idx"),
         "suite": suite,
         "question": _text(row, "question", where),
-        "gold_source": _text(row, "gt_cot" if suite == "math" else "gt", where),
+        "gold_source": _text(row, "gt_cot" if suite in suites.SOLUTIONS else "gt", where),
     }
     outputs = _strings(row, "code", where)
     verdicts = row.get("score", [None] * len(outputs))

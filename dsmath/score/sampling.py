@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dsmath.score import words
+from dsmath.score import suites, words
 from dsmath.score.graders import Item
 from dsmath.score.statistics import by_problem, clustered
 
@@ -126,6 +126,6 @@ def _key(prediction: str | list[str]) -> str | tuple[str, ...]:
 def _item(earlier: Record, later: Record) -> Item:
     """The earlier answer as the gold, in the form in which the suite gives golds: of MATH a solution, else the text."""
     gold = earlier["prediction"]
-    if later["suite"] == "math":
+    if later["suite"] in suites.SOLUTIONS:
         gold = "\n".join(f"\\boxed{{{answer}}}" for answer in ([gold] if isinstance(gold, str) else gold))
     return Item(later["suite"], later["question"], gold, words.graded(later))

@@ -68,8 +68,48 @@ SUITES = {
             "arXiv:2306.16636",
             gold="the string, without commas",
         ),
+        Suite(
+            name="math500",
+            title="MATH-500",
+            langs=("en",),
+            size=500,
+            source="https://github.com/openai/prm800k",
+            citation="Lightman et al., Let's Verify Step by Step, 2023, arXiv:2305.20050; problems of MATH's test set",
+            gold="as of MATH",
+        ),
+        Suite(
+            name="svamp",
+            title="SVAMP",
+            langs=("en",),
+            size=1000,
+            source="https://github.com/arkilpatel/SVAMP",
+            citation="Patel et al., Are NLP Models really able to Solve Simple Math Word Problems?, 2021, "
+            "arXiv:2103.07191",
+            gold="the number",
+        ),
+        Suite(
+            name="asdiv",
+            title="ASDiv",
+            langs=("en",),
+            size=2215,
+            source="https://github.com/chaochun/nlu-asdiv-dataset",
+            citation="Miao et al., A Diverse Corpus for Evaluating and Developing English Math Word Problem Solvers, "
+            "2020, ACL; without the 90 of its 2,305 problems that have several answers, as in ToRA",
+            gold="the answer without its unit; 131 are no plain numbers, but ratios, fractions, times, names",
+        ),
+        Suite(
+            name="mawps",
+            title="MAWPS",
+            langs=("en",),
+            size=2065,
+            source="https://github.com/microsoft/ToRA",
+            citation="Koncel-Kedziorski et al., MAWPS: A Math Word Problem Repository, 2016, NAACL; "
+            "the parts SingleEq, SingleOp, AddSub, MultiArith, as in ToRA",
+            gold="the number",
+        ),
     )
 }
+SOLUTIONS = ("math", "math500")  # their gold is a solution, and their answers are lists under the reference protocol
 
 
 def find(name: str) -> Suite:

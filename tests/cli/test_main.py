@@ -63,7 +63,10 @@ def test_help_loads_no_heavy_library():
         (["train", "--config", TINY, "--config.start.template=alpaca"], ["alpaca", "reference"]),
         (["train", "--config", TINY, "--workdir", "/proc/nothing"], ["/proc/nothing", "dsmath prepare"]),
         (["prepare", "--config", TINY, "--workdir", "/proc/nothing"], ["/proc/nothing"]),
-        (["evaluate", "--config", TINY, "--workdir", "x", "--config.eval.suites=('gsm8k',)"], ["gsm8k", "--data_dir"]),
+        (
+            ["evaluate", "--config", TINY, "--workdir", "x", "--config.eval.suites=('svamp',)", "--data_dir", "no"],
+            ["svamp"],
+        ),
         (["evaluate", "--config", TINY, "--workdir", "x", "--config.eval.suites=('aime',)"], ["aime", "gsm8k"]),
         (["score", "--workdir", "/nowhere"], ["/nowhere", "dsmath evaluate"]),
         (["report", "--workdir", "/nowhere"], ["/nowhere", "dsmath evaluate"]),
