@@ -137,10 +137,6 @@ def _evaluate_suite(
     name = f"{problems[0].suite}-{mode}"
     if settings.eval.protocol != "reference":
         name += f"-{settings.eval.protocol}"
-    if settings.eval.protocol != "reference":
-        name += f"-{settings.eval.protocol}"
-    if settings.eval.protocol != "reference":
-        name += f"-{settings.eval.protocol}"
     folder = workdir / "evals" / str(loaded.step) / name
     path = folder / scoring.TRAJECTORIES
     _check_same(folder, {"checkpoint": loaded.checkpoint, "seed": settings.seed, **_fixed(settings)})

@@ -340,6 +340,7 @@ class _Zygote:
             readable=levels.readable(),
             timeout_s=limits.timeout_s,
             memory_bytes=limits.memory_mb << 20,
+            spares=min(limits.workers, zygote.MOST_SPARES),
             lockdown=lock_down,
         )
         python = [sys.executable, *_PYTHON_FLAGS, "-m", "dsmath.tool.zygote", json.dumps(dataclasses.asdict(settings))]
@@ -349,7 +350,7 @@ class _Zygote:
                 cwd="/",
                 env=_ENVIRONMENT | {"PYTHONPATH": str(Path(dsmath.__file__).parents[1])},
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
+                stdout=log,  # a pipe, as a program's stdout will be: Python asks once whether it can seek
                 stderr=log,
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,

@@ -30,7 +30,7 @@ from dsmath.tool import child, lockdown, seccomp
 WALL_FACTOR, WALL_EXTRA_S = 3.0, 2.0  # a backstop: on an overloaded machine, time spent waiting for a CPU doesn't count
 MAX_THREADS = 64
 WATCH_S = 0.05  # between two looks at a program
-SPARES = 2
+MOST_SPARES = 128
 SETUP_FAILURES = 5  # children that end before their program starts, in a row, before the zygote gives up
 
 REQUEST = struct.Struct("=BQ")  # Op, id
@@ -75,6 +75,7 @@ class Settings:
     readable: list[str]  # files and folders
     timeout_s: float
     memory_bytes: int
+    spares: int  # children that wait for programs
     lockdown: bool  # False leaves out Landlock and seccomp, to measure what they cost
 
 
@@ -97,6 +98,7 @@ class Zygote:
         self.client = client
         self.timeout_s = settings.timeout_s
         self.wall_s = WALL_FACTOR * settings.timeout_s + WALL_EXTRA_S
+        self.most_spares = settings.spares
         self.rules = rules
         self.contained = rules.restrict_calls is not None  # no child can have children
         self.children: dict[int, _Child] = {}  # by descriptor
@@ -109,7 +111,7 @@ class Zygote:
     def serve(self) -> None:
         """Until the client closes its socket."""
         while True:
-            lacking = len(self.spares) < SPARES
+            lacking = len(self.spares) < self.most_spares
             ready = [descriptor for descriptor, _ in self.poll.poll(0 if lacking else self._pause_ms())]
             for descriptor in ready:
                 if descriptor in self.children:
@@ -117,7 +119,7 @@ class Zygote:
             if self.client.fileno() in ready and not self._receive():
                 return
             self._watch()
-            if lacking:
+            if lacking and not ready:
                 self.spares.append(self._fork())
 
     def kill_all(self) -> None:
@@ -290,7 +292,10 @@ def become_interpreter() -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "dsmath"]:
         del sys.modules[name]
     sys.argv = [""]
+    del os.environ["PYTHONPATH"]
     site.setquit()
+    site.sethelper()
+    site.setcopyright()
     atexit._clear()
     sys.stdout.reconfigure(errors="backslashreplace")  # `python -u`: each write goes straight to the pipe
     gc.collect()
