@@ -19,12 +19,12 @@ _TOKEN = re.compile(
     r"""\\(?:pi|text|begin|end)(?![a-zA-Z(])
     |\\sqrt\{|\\frac\{
     |[-+*/^{}()]
-    |\d{1,15}(?:\.\d{1,15})?(?![\d.,])
+    |(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?(?![\d.,])  # SymPy has no 05
     |(?:[a-ce-zA-Z]|d(?![a-zA-Z\\]))(?!\()  # dx is a differential, f(x) a function
     """,
     re.ASCII | re.VERBOSE,
 )
-_UNREADABLE = re.compile(r"(?:[^\x00-\x7f]|\\\\).*", re.DOTALL)
+_UNREADABLE = re.compile(r"(?:(?<![a-zA-Z])[^\x00-\x7f]|\\\\).*", re.DOTALL)
 _CLOSING = {"{": "}", "(": ")", "\\sqrt{": "}"}
 _INFINITE = {"\\infty": math.inf, "-\\infty": -math.inf}
 _LARGEST = 1e9  # so that the absolute tolerance decides
@@ -41,7 +41,7 @@ def close(a: str, b: str, tolerance: float) -> bool | None:
     """Whether a - b simplifies to zero or is a number below `tolerance`; None where SymPy has to say it.
 
     Two expressions with symbols that differ at a random point are different. Behind an expression, a double backslash
-    or a character that isn't ASCII keeps SymPy from reading any of it.
+    or a character that isn't ASCII (behind a letter, it goes on with a name) keeps SymPy from reading any of it.
     """
     if a in _INFINITE and b in _INFINITE:
         return a == b
@@ -53,7 +53,7 @@ def close(a: str, b: str, tolerance: float) -> bool | None:
         return False
     difference = abs(x - y)
     if a_symbols or b_symbols:
-        return False if difference > 1e-6 * max(abs(x), abs(y), 1) else None
+        return False if difference > max(1e-6 * abs(x), 2 * tolerance) else None  # symbols may cancel
     return None if abs(difference - tolerance) < tolerance / 1000 else difference < tolerance
 
 
