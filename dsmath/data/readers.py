@@ -3,7 +3,7 @@
 import itertools
 from pathlib import Path
 
-from dsmath.data import layouts
+from dsmath.data import layouts, math500
 from dsmath.data.embedded import generate
 from dsmath.data.example import Problem
 from dsmath.error import UserError
@@ -15,11 +15,11 @@ SUITES = ("embedded", *layouts.LAYOUTS)
 def problems(suite: str, data_dir: Path | None = None, *, limit: int = 0, seed: int = 0) -> list[Problem]:
     """The first `limit` problems of a suite, all for 0.
 
-    Published suites are read from DATA_DIR/SUITE (dsmath/data/layouts.py tells the files), or downloaded where there is
-    no `data_dir`. "embedded" needs neither; `seed` is its own, its problems are English and Chinese in turn, and 0
-    gives EMBEDDED_PROBLEMS of them. A row that is no JSON or lacks a field is skipped and logged with file and line.
-    Raises UserError for an unknown suite, and for files that are missing or hold another number of problems than were
-    published.
+    Published suites are read from DATA_DIR/SUITE (dsmath/data/layouts.py tells the files), MATH-500 from MATH's if it
+    has no folder of its own; where there is no `data_dir`, they are downloaded. "embedded" needs neither; `seed` is its
+    own, its problems are English and Chinese in turn, and 0 gives EMBEDDED_PROBLEMS of them. A row that is no JSON or
+    lacks a field is skipped and logged with file and line. Raises UserError for an unknown suite, and for files that
+    are missing or hold another number of problems than were published.
     """
     if suite == "embedded":
         return _embedded(limit or EMBEDDED_PROBLEMS, seed)
@@ -30,7 +30,7 @@ def problems(suite: str, data_dir: Path | None = None, *, limit: int = 0, seed: 
 
         found = benchmarks.problems(suite)
     else:
-        found = layouts.read(suite, layouts.find(suite, Path(data_dir) / suite))
+        found = _local(suite, Path(data_dir))
     return found[: limit or None]
 
 
@@ -42,6 +42,12 @@ def suite_file(suite: str, data_dir: Path | None, split: str) -> Path:
     if not path.is_file():
         raise UserError(f"no file {path}; expected the {split} set of {suite} there; choose another --data_dir")
     return path
+
+
+def _local(suite: str, data_dir: Path) -> list[Problem]:
+    if suite == "math500" and not (data_dir / suite).is_dir():
+        return math500.select(_local("math", data_dir), str(data_dir / "math"))
+    return layouts.read(suite, layouts.find(suite, data_dir / suite))
 
 
 def _embedded(n: int, seed: int) -> list[Problem]:

@@ -189,7 +189,7 @@ SUBJECTS = {
 }
 
 
-@pytest.mark.parametrize("suite", [name for name in layouts.LAYOUTS if name != "math500"])
+@pytest.mark.parametrize("suite", layouts.LAYOUTS)
 def test_published_files_are_read_whole(real_data, suite, caplog):
     problems = readers.problems(suite, real_data)
     assert len(problems) == len({p.id for p in problems}) == suites.find(suite).size
