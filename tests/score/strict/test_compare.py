@@ -235,6 +235,11 @@ def test_percent_sign_may_be_added_where_the_question_asks_for_percent():
     assert not same("0.4", "40", "What percentage is left?")
 
 
+def test_percent_sign_behind_the_box_may_count_or_not():
+    for gold, right in (("3", True), ("3\\%", True), ("0.03", True), ("300", False)):
+        assert grade("gsm8k", "How many?", gold, "\\boxed{3}%", grader="strict").correct == right
+
+
 def test_base_may_be_left_out_where_the_question_says_it():
     assert same("1011", "1011_2", "Write eleven in base two.")
     assert not same("11", "1011_2", "Write eleven in base two.")
