@@ -19,6 +19,7 @@ setup(
         "grain>=0.2.12",
         "jax>=0.10",
         "ml-collections>=1.0",
+        "mpmath",
         "numpy",
         "optax>=0.2.5",
         "orbax-checkpoint>=0.11.20",
