@@ -61,7 +61,7 @@ def _json(path: Path) -> Numbered:
 def _tsv(path: Path) -> Numbered:
     """Question and answer, without a header or quotes: MGSM."""
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8").rstrip("\n").split("\n")  # splitlines would split at U+2028, too
     except (OSError, ValueError) as e:
         raise _unreadable(path, e) from e
     for number, line in enumerate(lines, 1):

@@ -10,7 +10,7 @@ Record = dict[str, Any]  # a trajectory with its score: dsmath/score/scoring.py
 DIMENSIONS: dict[str, Callable[[Record], Any]] = {
     "language": lambda record: record["lang"],
     "level": lambda record: record["meta"].get("level"),  # MATH
-    "subject": lambda record: record["meta"].get("type", record["meta"].get("topic")),  # of MATH; the kind of the others' problems
+    "subject": lambda record: record["meta"].get("type", record["meta"].get("topic")),  # MATH; else the kind
     "grade": lambda record: record["meta"].get("grade"),  # CMATH
     "steps": lambda record: record["meta"].get("reasoning_step"),  # CMATH
     "programs": lambda record: len(record["programs"]) if record["mode"] != "cot" else None,

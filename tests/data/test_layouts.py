@@ -87,9 +87,9 @@ def test_mawps_has_four_parts_which_problems_name(tmp_path):
 
 
 def test_mgsm_as_its_authors_publish_it(tmp_path):
-    write(tmp_path, "mgsm_zh", "".join(f'{i}: 他说"三"\t{i},000\n' for i in range(250)), "mgsm_zh.tsv")
+    write(tmp_path, "mgsm_zh", "".join(f'{i}: 他说\u2028"三"\t{i},000\n' for i in range(250)), "mgsm_zh.tsv")
     found = readers.problems("mgsm_zh", tmp_path)
-    assert (found[7].id, found[7].question, found[7].gold) == ("mgsm_zh-test-7", '7: 他说"三"', "7000")
+    assert (found[7].id, found[7].question, found[7].gold) == ("mgsm_zh-test-7", '7: 他说\u2028"三"', "7000")
 
 
 def test_svamp_as_its_authors_publish_it_names_the_same_problems(tmp_path):
