@@ -111,15 +111,15 @@ class Zygote:
     def serve(self) -> None:
         """Until the client closes its socket."""
         while True:
-            lacking = len(self.spares) < self.most_spares
-            ready = [descriptor for descriptor, _ in self.poll.poll(0 if lacking else self._pause_ms())]
+            forks = len(self.spares) < self.most_spares and not self._ending()
+            ready = [descriptor for descriptor, _ in self.poll.poll(0 if forks else self._pause_ms())]
             for descriptor in ready:
                 if descriptor in self.children:
                     self._reap(self.children.pop(descriptor))
             if self.client.fileno() in ready and not self._receive():
                 return
             self._watch()
-            if lacking and not ready:
+            if forks and not ready:
                 self.spares.append(self._fork())
 
     def kill_all(self) -> None:
@@ -204,6 +204,10 @@ class Zygote:
             else:
                 left = min(self.timeout_s - used, self.wall_s - elapsed)
                 running.next_look = now + min(WATCH_S, max(left, 0.001))
+
+    def _ending(self) -> bool:
+        """Whether a program was killed and is still there: taking leave of it comes before getting ready for others."""
+        return any(running.cause is not Cause.ITSELF for running in self.running.values())
 
     def _end(self, running: _Child, cause: Cause) -> None:
         if running.cause is Cause.ITSELF:
