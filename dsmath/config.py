@@ -106,7 +106,7 @@ class Sandbox:
     memory_mb: int  # beyond what the interpreter and its libraries take
     output_kb: int  # per stream
     workers: int  # programs at a time
-    required_level: str  # L0, L1, L2, L3 or external: dsmath/tool/levels.py
+    required_level: str = "L1"  # L0, L1, L2, L3 or external: dsmath/tool/levels.py
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,15 +126,16 @@ class Config:
 def parse(record: type, values: Mapping[str, Any], *, path: str = "config") -> Any:
     """The frozen dataclass `record` filled from `values`.
 
-    Raises UserError, naming the field, for one that is unknown, missing or of the wrong type.
+    Raises UserError, naming the field, for one that is unknown, of the wrong type, or missing and without a default.
     """
     fields = {f.name: f.type for f in dataclasses.fields(record)}
+    needed = [f.name for f in dataclasses.fields(record) if f.default is dataclasses.MISSING]
     given = dict(values)
     if unknown := sorted(given.keys() - fields.keys()):
         raise UserError(f"{path}.{unknown[0]} is not a field of {path}; expected one of: {', '.join(fields)}")
-    if missing := [name for name in fields if name not in given]:
+    if missing := [name for name in needed if name not in given]:
         raise UserError(f"{path}.{missing[0]} is missing; set it in the config file")
-    return record(**{name: _cast(given[name], kind, f"{path}.{name}") for name, kind in fields.items()})
+    return record(**{name: _cast(value, fields[name], f"{path}.{name}") for name, value in given.items()})
 
 
 def load(text: str) -> Config:

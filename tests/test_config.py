@@ -78,3 +78,9 @@ def test_a_whole_number_may_stand_for_a_float():
     c = config.parse(config.Config, change(values(CONFIGS[0]), "eval.temperature", 1))
     assert c.eval.temperature == 1.0
     assert dataclasses.is_dataclass(c)
+
+
+def test_the_sandbox_level_is_required_unless_another_one_is_given():
+    limits = {"timeout_s": 1.0, "memory_mb": 64, "output_kb": 8, "workers": 1}
+    assert config.parse(config.Sandbox, limits).required_level == "L1"
+    assert config.parse(config.Sandbox, limits | {"required_level": "L2"}).required_level == "L2"
