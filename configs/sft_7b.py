@@ -76,7 +76,7 @@ def get_config() -> ConfigDict:
     c.eval.temperature = 0.0
     c.eval.top_p = 1.0
     c.eval.top_k = 0
-    c.eval.grader = "reference"
+    c.eval.grader = ""
 
     c.sandbox = ConfigDict()
     c.sandbox.timeout_s = 10.0

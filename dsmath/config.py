@@ -95,7 +95,7 @@ class Eval:
     temperature: float  # 0 is greedy
     top_p: float
     top_k: int  # 0 for all
-    grader: str  # a name in dsmath.score.graders.GRADERS
+    grader: str  # a name in dsmath.score.graders.GRADERS, "all", or "" for the protocol's own
 
 
 @dataclasses.dataclass(frozen=True)

@@ -66,18 +66,20 @@ def _with_budgets(settings: config.Config) -> config.Config:
     from dsmath.score import graders, scoring
     from dsmath.tool import protocols, rollout
 
-    if settings.eval.grader != scoring.ALL:
-        graders.find(settings.eval.grader)
     for mode in settings.eval.modes:
         if mode not in rollout.MODES:
             raise UserError(f"config.eval.modes has {mode!r}; expected one of: {', '.join(rollout.MODES)}")
     if settings.eval.samples < 1:
         raise UserError(f"config.eval.samples is {settings.eval.samples}; expected 1 or more")
     protocol = protocols.find(settings.eval.protocol)
+    grader = settings.eval.grader or protocol.grader
+    if grader != scoring.ALL:
+        graders.find(grader)
     budgets = dataclasses.replace(
         settings.eval,
         max_new=settings.eval.max_new or protocol.max_new,
         rounds=settings.eval.rounds or protocol.rounds,
+        grader=grader,
     )
     limits = dataclasses.replace(settings.sandbox, timeout_s=settings.sandbox.timeout_s or protocol.timeout_s)
     return dataclasses.replace(settings, eval=budgets, sandbox=limits)

@@ -5,7 +5,7 @@ in SmolLM2's chat format.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dsmath.text.source import Piece, Source, Tokens
 from dsmath.text.tokenizer import Tokenizer
@@ -63,10 +63,18 @@ TEMPLATES = {
 }
 
 
-def prompt(question: str, *, lang: str, mode: str, template: Template, tokenizer: Tokenizer) -> Tokens:
+def prompt(
+    question: str,
+    *,
+    lang: str,
+    mode: str,
+    template: Template,
+    tokenizer: Tokenizer,
+    instructions: Mapping[tuple[str, str], str] = INSTRUCTIONS,
+) -> Tokens:
     """The prompt of a question, ready for generation."""
     ids = [] if tokenizer.bos is None or not template.bos else [tokenizer.bos]
-    middle = (question + INSTRUCTIONS[lang, mode],)
+    middle = (question + instructions[lang, mode],)
     # Text between special tokens is encoded in one go: tokens may span our own borders as they would in the plain text.
     for part in _merge_text(template.before + middle + template.after):
         ids.extend([tokenizer.special(part.name)] if isinstance(part, Special) else tokenizer.encode(part))

@@ -8,10 +8,11 @@ github.com/QwenLM/Qwen2.5-Math).
 
 import dataclasses
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from dsmath.error import UserError
 from dsmath.text.generation import Stop
+from dsmath.text.template import INSTRUCTIONS, OUTPUT_FENCE
 from dsmath.text.tokenizer import Tokenizer
 from dsmath.tool import programs
 from dsmath.tool.programs import FENCE
@@ -41,6 +42,8 @@ class Protocol:
     """One way of using tools."""
 
     name: str
+    instructions: Mapping[tuple[str, str], str]  # by language and mode, what follows the question
+    stop: tuple[str, ...]  # texts that end a generation in mode "tool"
     rounds: int  # generations per problem
     max_new: int  # tokens per generation
     timeout_s: float  # per program
@@ -48,6 +51,7 @@ class Protocol:
     program: Callable[[Turn], Program | None]  # what runs before the next generation
     refused: re.Pattern | None  # a program with this in it doesn't run, and fails
     shown: Callable[[Ran, Tokenizer], str]
+    grader: str  # what its scores are read with, unless another one is asked for: dsmath/score/graders.py
 
 
 def find(name: str) -> Protocol:
@@ -91,6 +95,8 @@ PROTOCOLS = {
     for protocol in (
         Protocol(
             name="reference",
+            instructions=INSTRUCTIONS,
+            stop=(OUTPUT_FENCE,),
             rounds=2,
             max_new=1024,
             timeout_s=10.0,
@@ -98,9 +104,12 @@ PROTOCOLS = {
             program=_assembled,
             refused=programs.REFUSED,
             shown=programs.shown,
+            grader="reference",
         ),
         Protocol(
             name="strict",
+            instructions=INSTRUCTIONS,
+            stop=(OUTPUT_FENCE,),
             rounds=4,
             max_new=1024,
             timeout_s=10.0,
@@ -108,9 +117,12 @@ PROTOCOLS = {
             program=_with_state,
             refused=None,
             shown=programs.shown_strictly,
+            grader="strict",
         ),
         Protocol(
             name="tora",
+            instructions=INSTRUCTIONS,
+            stop=(OUTPUT_FENCE,),
             rounds=4,
             max_new=1024,
             timeout_s=5.0,
@@ -118,9 +130,12 @@ PROTOCOLS = {
             program=_last_block,
             refused=programs.REFUSED,
             shown=programs.shown_by_tora,
+            grader="strict",
         ),
         Protocol(
             name="qwen2.5-math",
+            instructions=INSTRUCTIONS,
+            stop=(OUTPUT_FENCE,),
             rounds=4,
             max_new=2048,
             timeout_s=5.0,
@@ -128,6 +143,7 @@ PROTOCOLS = {
             program=_last_block,
             refused=programs.REFUSED,
             shown=programs.shown_by_tora,
+            grader="strict",
         ),
     )
 }

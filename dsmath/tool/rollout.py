@@ -18,7 +18,7 @@ from dsmath.error import UserError
 from dsmath.text import template as templates
 from dsmath.text.generation import Completion, Generator, Request, Sampling, Stop
 from dsmath.text.source import Source, Tokens
-from dsmath.text.template import OUTPUT_END, OUTPUT_FENCE, Template
+from dsmath.text.template import OUTPUT_END, Template
 from dsmath.text.tokenizer import Tokenizer
 from dsmath.tool import programs
 from dsmath.tool.protocols import Program, Protocol, Turn
@@ -131,7 +131,12 @@ class _Machine:
     def start(self, problem: Problem, sample: int) -> None:
         """Submit a problem's prompt."""
         prompt = templates.prompt(
-            problem.question, lang=problem.lang, mode=self.mode, template=self.template, tokenizer=self.tokenizer
+            problem.question,
+            lang=problem.lang,
+            mode=self.mode,
+            template=self.template,
+            tokenizer=self.tokenizer,
+            instructions=self.protocol.instructions,
         )
         trajectory = _Trajectory(problem, sample, prompt, written=Tokens((), ()))
         try:
@@ -161,7 +166,7 @@ class _Machine:
             id=trajectory.id,
             ids=trajectory.prompt.ids + trajectory.written.ids,
             max_new=self.max_new,
-            stop=(OUTPUT_FENCE,) if self.mode == "tool" else (),
+            stop=self.protocol.stop if self.mode == "tool" else (),
             sampling=self.sampling,
             hold=trajectory.generations + 1 < self.rounds,
         )

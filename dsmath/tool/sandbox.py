@@ -159,7 +159,11 @@ class Sandbox:
         with tempfile.NamedTemporaryFile(prefix="dsmath-probe-") as file:
             ran = self.run(levels.probe(file.name))
             if ran.exit is not Exit.OK:
-                raise UserError(f"the sandbox does not start here: {_last_line(ran.stderr) or ran.exit}")
+                reason = _last_line(ran.stderr) or ran.exit
+                raise UserError(
+                    f"the sandbox does not start here at {self.limits.required_level}: {reason}; "
+                    "dsmath doctor tries every level"
+                )
             level, does = levels.judge(ran.stdout, self._zygotes["light"].process.pid)
         required = self.limits.required_level
         if required == levels.EXTERNAL:

@@ -26,11 +26,15 @@ def dsmath(verb: str, workdir: Path, *args: str) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def journal(workdir: Path, name: str) -> dict[str, dict]:
+def samples(workdir: Path, name: str) -> list[dict]:
     lines = (workdir / "evals" / "4" / name / "trajectories.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]
-    assert len({record["id"] for record in records}) == len(records)
-    return {record["id"]: record for record in records}
+    assert len({(record["id"], record["sample"]) for record in records}) == len(records)
+    return records
+
+
+def journal(workdir: Path, name: str) -> dict[str, dict]:
+    return {record["id"]: record for record in samples(workdir, name)}
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +90,21 @@ def test_other_settings_do_not_mix_into_a_journal(workdir, evaluated):
     )
     assert done.returncode == 2
     assert "max_new = 24, now it is 30" in done.stderr.splitlines()[-1]
+
+
+def test_samples_programs_of_thought_and_other_protocols_have_journals_of_their_own(workdir, tmp_path):
+    copy = tmp_path / workdir.name
+    subprocess.run(["cp", "-r", str(workdir), str(copy)], check=True)
+    flags = ["--config.eval.modes=('pot','tool')", "--config.eval.protocol=strict", "--config.eval.limit=3"]
+    flags += ["--config.eval.samples=2", "--config.eval.temperature=1.0", "--config.eval.grader="]
+    summaries = dsmath("evaluate", copy, *flags)["summaries"]
+    assert [(s["mode"], s["protocol"], s["grader"], s["n"]) for s in summaries] == [
+        ("pot", "strict", "strict", 6),
+        ("tool", "strict", "strict", 6),
+    ]
+    records = samples(copy, "embedded-tool-strict")
+    assert len(records) == 6
+    assert len({record["response"] for record in records}) > 3, "samples differ"
 
 
 def test_scoring_again_changes_nothing(workdir, evaluated):

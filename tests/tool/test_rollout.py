@@ -401,6 +401,40 @@ def test_a_response_that_outgrows_the_cache_ends_where_it_is(sandbox):
     assert generator.released == ["p"]
 
 
+def test_samples_are_apart_and_those_that_are_done_are_left_out(sandbox):
+    said = {"p": [Says("It is 1.", Stop.END)], "p#1": [Says("It is 2.", Stop.END)], "p#3": [Says("It is 4.", Stop.END)]}
+    generator = ScriptedGenerator(said)
+    records = list(run([Problem("p")], generator, sandbox, samples=4, done={("p", 2)}))
+    assert [(r["id"], r["sample"], r["response"]) for r in records] == [
+        ("p", 0, "It is 1."),
+        ("p", 1, "It is 2."),
+        ("p", 3, "It is 4."),
+    ]
+    assert sorted(generator.released) == ["p", "p#1", "p#3"]
+
+
+def test_a_program_of_thought_is_one_generation_and_its_output(sandbox):
+    record, generator = run_one([Says("Here:\n```python\nprint(6 * 7)\n```", Stop.END)], sandbox, mode="pot")
+    ((start, end),) = record["tool_spans"]
+    assert record["response"][start:end] == "42"
+    assert generator.requests[0].stop == ()
+    record, _ = run_one([Says("print(6 * 7)", Stop.END)], sandbox, mode="pot")
+    assert record["programs"][0]["stdout"] == "42\n"
+
+
+def test_strict_keeps_state_between_programs_and_shows_what_is_new(sandbox):
+    said = [
+        Says("```python\nx = 40\nprint(x)\n```\n", Stop.TEXT),
+        Says("```python\nprint(y)\n```\n", Stop.TEXT),
+        Says("```python\nprint(x + 2)\n```\n", Stop.TEXT),
+        Says("\\boxed{42}", Stop.END),
+    ]
+    record, _ = run_one(said, sandbox, rounds=4, protocol="strict")
+    assert [p["shown"] for p in record["programs"]] == ["40", "NameError: name 'y' is not defined", "42"]
+    assert record["response"].endswith("```output\n42\n```\n\\boxed{42}")
+    assert record["protocol"] == "strict"
+
+
 def kill_zygotes(sandbox):
     for pid in Path("/proc/thread-self/children").read_text().split():
         if b"dsmath.tool.zygote" in Path(f"/proc/{pid}/cmdline").read_bytes():

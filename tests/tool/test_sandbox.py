@@ -356,7 +356,7 @@ def test_a_dead_zygote_fails_its_programs_and_is_replaced(number):
 
 def test_a_sandbox_that_does_not_start_says_so(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(UserError, match="the sandbox does not start here"):
+    with pytest.raises(UserError, match=r"the sandbox does not start here at L1: .*; dsmath doctor"):
         Sandbox(LIMITS)
 
 
