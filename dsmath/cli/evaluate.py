@@ -172,15 +172,12 @@ def _fixed(settings: config.Config) -> dict[str, Any]:
 
 def _check_same(folder: Path, now: dict[str, Any]) -> None:
     """Refuse to go on with a journal that was begun under other settings."""
-    path = folder / "settings.json"
-    if not path.exists():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(now, indent=1))
-        except OSError as e:
-            raise UserError(f"cannot write {folder}: {e.strerror}; choose another --workdir") from e
+    from dsmath.score import scoring
+
+    if not (folder / scoring.SETTINGS).exists():
+        scoring.write(folder / scoring.SETTINGS, [json.dumps(now, indent=1)])
         return
-    before = json.loads(path.read_text())
+    before = scoring.read_settings(folder)
     for name, value in now.items():
         if before.get(name) != value:
             raise UserError(

@@ -13,7 +13,19 @@ MODES = {"cot": "CoT", "tool": "TIR", "pot": "PoT"}
 
 def run_cells(summary: Summary) -> tuple[str, str, str]:
     """Which run this is: suite, mode, step."""
-    return suites.find(summary["suite"]).title, MODES[summary["mode"]], str(summary["step"])
+    return suites.find(summary["suite"]).title, mode(summary), str(summary["step"])
+
+
+def mode(summary: Summary) -> str:
+    """With the protocol, unless that is `reference`, as the run's folder has it."""
+    name = MODES[summary["mode"]]
+    return name if summary["protocol"] == "reference" else f"{name} ({summary['protocol']})"
+
+
+def settings(summary: Summary) -> str:
+    """The budgets and the sampling of a run, as they were; empty if that isn't known."""
+    known = summary.get("settings", {})
+    return ", ".join(f"{name} {known[name]}" for name in ("max_new", "rounds", "temperature") if name in known)
 
 
 def sheets(summaries: list[Summary]) -> list[Sheet]:
@@ -109,7 +121,7 @@ def _breakdowns(summaries: list[Summary]) -> list[Sheet]:
 def _breakdown(suite: str, dimension: str, runs: list[Summary]) -> Sheet:
     tables = [run["breakdowns"][dimension] for run in runs]
     values = list(dict.fromkeys(value for table in tables for value in table))
-    header = (dimension.capitalize(), "n", *(f"{MODES[run['mode']]} at {run['step']}" for run in runs))
+    header = (dimension.capitalize(), "n", *(f"{mode(run)} at {run['step']}" for run in runs))
     return Sheet(f"{suites.find(suite).title} by {dimension}", header, [_row(value, tables) for value in values])
 
 

@@ -41,15 +41,16 @@ def paired(summaries: list[Summary]) -> list[Paired]:
 def against(summaries: list[Summary], others: list[Summary], run: str) -> list[Paired]:
     """The last step of each suite and mode against that of another run, which is called `run`, as `paired` compares."""
     ours, theirs = _last(summaries), _last(others)
-    return [
-        dataclasses.replace(compare(ours[key], theirs[key]), run_b=run)
-        for key in ours
-        if key in theirs and _comparable(ours[key], theirs[key])
-    ]
+    return [dataclasses.replace(compare(ours[key], theirs[key]), run_b=run) for key in ours if key in theirs]
 
 
-def _last(summaries: list[Summary]) -> dict[tuple[str, str], Summary]:
-    return {(summary["suite"], summary["mode"]): summary for summary in summaries}  # sorted by step
+def _last(summaries: list[Summary]) -> dict[tuple[str, ...], Summary]:
+    return {_kind(summary): summary for summary in summaries}  # sorted by step
+
+
+def _kind(summary: Summary) -> tuple[str, ...]:
+    """Runs of one kind are compared across steps and folders."""
+    return tuple(summary[key] for key in ("suite", "mode", "protocol", "grader"))
 
 
 def sheet(comparisons: list[Paired], modes: dict[str, str]) -> Sheet:
@@ -90,10 +91,10 @@ def _tir_against_cot(summaries: list[Summary]) -> Iterator[Paired]:
 
 
 def _steps_against_first(summaries: list[Summary]) -> Iterator[Paired]:
-    first: dict[tuple[str, str], Summary] = {}
+    first: dict[tuple[str, ...], Summary] = {}
     for summary in summaries:  # sorted by step within a mode
-        start = first.setdefault((summary["suite"], summary["mode"]), summary)
-        if start is not summary and _comparable(start, summary):
+        start = first.setdefault(_kind(summary), summary)
+        if start is not summary:
             yield compare(summary, start)
 
 

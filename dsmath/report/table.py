@@ -87,8 +87,8 @@ def rows(workdir: Path) -> list[dict[str, Any]]:
 
 
 def _accuracies(summaries: list[dict[str, Any]]) -> Sheet:
-    header = ("Suite", "Mode", "Step", "Accuracy [95%]", "n", "Protocol", "Grader", "Checkpoint")
-    return Sheet("Accuracy in %", header, [_accuracy_cells(summary) for summary in summaries], page_only=1)
+    header = ("Suite", "Mode", "Step", "Accuracy [95%]", "n", "Protocol", "Grader", "Settings", "Checkpoint")
+    return Sheet("Accuracy in %", header, [_accuracy_cells(summary) for summary in summaries], page_only=2)
 
 
 def _accuracy_cells(summary: dict[str, Any]) -> tuple[str, ...]:
@@ -103,6 +103,7 @@ def _accuracy_cells(summary: dict[str, Any]) -> tuple[str, ...]:
         done,
         summary["protocol"],
         summary["grader"],
+        details.settings(summary),
         summary["checkpoint"],
     )
 

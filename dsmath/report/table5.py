@@ -17,6 +17,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from dsmath.report import details
 from dsmath.score import suites
 from dsmath.score.statistics import wilson
 
@@ -54,6 +55,7 @@ class Cell:
     protocol: str = ""
     grader: str = ""
     sandbox: str = ""
+    settings: str = ""  # budgets and sampling
 
 
 def paper() -> list[Cell]:
@@ -108,6 +110,7 @@ def _measured_cell(summary: dict[str, Any]) -> Cell:
         protocol=summary["protocol"],
         grader=summary["grader"],
         sandbox=", ".join(summary["sandbox"]),
+        settings=details.settings(summary),
     )
 
 
@@ -127,7 +130,7 @@ def _rows(cells: list[Cell]) -> list[_Row]:
     """By section; the paper's rows in its order, then ours."""
     groups: dict[tuple, dict[str, Cell]] = {}
     for cell in cells:
-        how = (cell.mode, cell.step, cell.protocol, cell.grader, cell.sandbox)
+        how = (cell.mode, cell.step, cell.protocol, cell.grader, cell.sandbox, cell.settings)
         key = (cell.section, cell.origin, cell.access, cell.system, cell.size_b, *how)
         groups.setdefault(key, {})[cell.benchmark] = cell
     notes = itertools.count(1)
@@ -149,7 +152,7 @@ def _note(row: _Row) -> str:
     text = (
         f"measured here: checkpoint {cell.checkpoint}, mode {cell.mode}, step {cell.step}, protocol {cell.protocol}, "
     )
-    return text + f"grader {cell.grader}, sandbox {cell.sandbox}"
+    return text + f"grader {cell.grader}, sandbox {cell.sandbox}" + (cell.settings and f", {cell.settings}")
 
 
 def _figures(cell: Cell) -> str:

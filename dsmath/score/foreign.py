@@ -66,6 +66,8 @@ def _json(text: bytes, where: str) -> Any:
 
 
 def _form(row: Record) -> Callable[[Record, str | None, str], list[Record]]:
+    if {"question", "output", "gold_source"} <= row.keys():
+        return _plain
     if "model_output" in row:
         return _deepseek
     return _tora if "code" in row and "output" not in row else _plain
@@ -81,7 +83,7 @@ def _deepseek(row: Record, suite: str | None, where: str) -> list[Record]:
     suite = DATASETS.get(str(row.get("dataset")), suite)
     messages = _list(row, "messages", where)
     try:
-        question = messages[-2]["content"]
+        question = _text(messages[-2], "content", where)
     except (IndexError, KeyError, TypeError) as e:
         raise UserError(f"{where} has no question in 'messages'; expected it in the last but one's 'content'") from e
     gold = "reference" if suite == "math" else "answer"
@@ -107,7 +109,7 @@ def _tora(row: Record, suite: str | None, where: str) -> list[Record]:
         "gold_source": _text(row, "gt_cot" if suite in suites.SOLUTIONS else "gt", where),
     }
     outputs = _strings(row, "code", where)
-    verdicts = row.get("score", [None] * len(outputs))
+    verdicts = _list(row, "score", where) if "score" in row else [None] * len(outputs)
     if len(verdicts) != len(outputs):
         raise UserError(f"{where} has {len(verdicts)} values in 'score'; expected {len(outputs)}, as in 'code'")
     return [

@@ -82,7 +82,7 @@ def score(
     others = {name: grade(name, [_item(t, words.graded(t)) for t in trajectories]) for name in rest}
     records = graded(trajectories, main, grade, strict=others.get("strict"))
     step = int(folder.parent.name) if folder.parent.name.isdecimal() else folder.parent.name
-    summary = {"step": step, **common, "grader": main, "settings": _settings(folder), **summarise(records)}
+    summary = {"step": step, **common, "grader": main, "settings": read_settings(folder), **summarise(records)}
     if grader == ALL:
         lines = [
             {
@@ -183,10 +183,13 @@ def _item(trajectory: Record, output: str) -> graders.Item:
     return graders.Item(trajectory["suite"], trajectory["question"], trajectory["gold"], output)
 
 
-def _settings(folder: Path) -> dict[str, Any]:
-    """How the journal was sampled; empty if that isn't known."""
+def read_settings(folder: Path) -> dict[str, Any]:
+    """How the journal was sampled; empty if that isn't known. Raises UserError if the file is torn."""
     path = folder / SETTINGS
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as e:
+        raise UserError(f"cannot read {path}: {e}; write it again, or remove that folder to begin anew") from e
 
 
 def _counts(values: Iterable[str]) -> dict[str, int]:

@@ -5,7 +5,9 @@ holds nothing but Python and libraries.
 """
 
 import atexit
+import builtins
 import dataclasses
+import gc
 import itertools
 import json
 import os
@@ -38,7 +40,7 @@ def main(channel: socket.socket, rules: Rules, zygote: int) -> None:
     """Be the child that waits on `channel` for one program, and run it. Doesn't return."""
     try:
         _lock_down(channel, rules, zygote)
-        blocks = _receive(channel)
+        program = _receive(channel)
     except BaseException:  # noqa: BLE001  nobody above may go on in this process
         traceback.print_exc()  # to the zygote's log
         os._exit(1)
@@ -46,7 +48,11 @@ def main(channel: socket.socket, rules: Rules, zygote: int) -> None:
     try:
         channel.close()
         random.seed(0)  # a fork seeds it from the system
-        status = run(blocks)
+        text = os.pread(program, os.fstat(program).st_size, 0)
+        os.close(program)
+        status = run(json.loads(text))
+    except MemoryError:  # the program itself is too large
+        status = MEMORY_STATUS
     finally:
         os._exit(status)
 
@@ -54,6 +60,8 @@ def main(channel: socket.socket, rules: Rules, zygote: int) -> None:
 def _lock_down(channel: socket.socket, rules: Rules, zygote: int) -> None:
     lockdown.die_with_parent(zygote)
     os.setsid()
+    stdin = os.open(os.devnull, os.O_RDONLY)  # one of its own: flags of an open file are shared by all who inherit it
+    os.dup2(stdin, 0)
     keep = {channel.fileno(), rules.landlock} - {None}
     for low, high in itertools.pairwise([2, *sorted(keep), os.sysconf("SC_OPEN_MAX")]):
         os.closerange(low + 1, high)
@@ -66,19 +74,18 @@ def _lock_down(channel: socket.socket, rules: Rules, zygote: int) -> None:
         rules.restrict_calls()
 
 
-def _receive(channel: socket.socket) -> list[str]:
-    """The program's blocks; its output goes where the sender says. Ends this process if the zygote has closed."""
+def _receive(channel: socket.socket) -> int:
+    """The program's descriptor; its output goes where the sender says. Ends this process if the zygote has closed."""
     _, descriptors, _, _ = socket.recv_fds(channel, 1, 3)
     if not descriptors:
         os._exit(0)
     program, stdout, stderr = descriptors
     os.dup2(stdout, 1)
     os.dup2(stderr, 2)
-    blocks = json.loads(os.pread(program, os.fstat(program).st_size, 0))
-    for descriptor in descriptors:
-        os.close(descriptor)
+    os.close(stdout)
+    os.close(stderr)
     os.write(channel.fileno(), ACCEPTED)
-    return blocks
+    return program
 
 
 def run(blocks: Sequence[str]) -> int:
@@ -87,7 +94,9 @@ def run(blocks: Sequence[str]) -> int:
     A block that is run in silence and fails is skipped, as it ended where it failed.
     """
     main = types.ModuleType("__main__")
+    main.__builtins__ = builtins
     sys.modules["__main__"] = main
+    sys.setrecursionlimit(sys.getrecursionlimit() + _depth(sys._getframe()) + 2)  # `exec` counts, here and in runpy
     *earlier, last = blocks
     if earlier:
         _replay(earlier, main.__dict__)
@@ -96,7 +105,16 @@ def run(blocks: Sequence[str]) -> int:
         status = 0
     except BaseException as e:  # noqa: BLE001  a program may raise anything
         status = _failed(e)
-    return _finish(main, status)
+    del main
+    return _finish(status)
+
+
+def _depth(frame: types.FrameType | None) -> int:
+    """How many frames there are, up to the first one."""
+    depth = 0
+    while frame is not None:
+        depth, frame = depth + 1, frame.f_back
+    return depth
 
 
 def _replay(blocks: list[str], names: dict) -> None:
@@ -139,12 +157,12 @@ def _drop_own_frames(error: BaseException) -> None:
         error = error.__cause__ or error.__context__
 
 
-def _finish(main: types.ModuleType, status: int) -> int:
+def _finish(status: int) -> int:
     """What the interpreter does at its end, but for tearing down modules that nobody will miss.
 
-    Its order: threads, exit functions, the program's own objects.
+    Its order: threads, exit functions, the program's own objects, whose `__del__` still sees the program's names.
     """
-    for step in (threading._shutdown, atexit._run_exitfuncs, main.__dict__.clear):
+    for step in (threading._shutdown, atexit._run_exitfuncs, lambda: sys.modules.pop("__main__", None), gc.collect):
         try:
             step()
         except BaseException as e:  # noqa: BLE001  a program's thread or exit function may raise anything

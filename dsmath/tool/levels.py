@@ -71,8 +71,8 @@ def site_folders() -> list[str]:
 
 def readable() -> list[str]:
     """The files and folders that a program may read: Python, its libraries, the system's, and time zones."""
-    python = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")]
-    return list(dict.fromkeys([*python, *site_folders(), *_SYSTEM]))
+    python = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), sysconfig.get_config_var("LIBDIR")]
+    return list(dict.fromkeys([*filter(None, python), *site_folders(), *_SYSTEM]))
 
 
 def around(limits: config.Sandbox) -> list[str]:
@@ -106,11 +106,17 @@ def _bubblewrap(level: str) -> list[str]:
 
 
 def _find(tool: str, level: str, way_out: str) -> str:
-    beside = str(Path(sys.executable).parent)
-    found = shutil.which(tool, path=os.pathsep.join([os.environ.get("PATH", os.defpath), beside]))
+    found = _which(tool)
     if found is None:
         raise UserError(f"config.sandbox.required_level is {level}, which takes {tool}; it is not here: {way_out}")
     return found
+
+
+def _which(tool: str) -> str | None:
+    """Where a tool is: on the path, or beside this interpreter."""
+    return shutil.which(
+        tool, path=os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
+    )
 
 
 def probe(file: str) -> str:
@@ -150,13 +156,16 @@ def missing() -> list[str]:
 def facts() -> dict[str, str]:
     """What the levels depend on, as `dsmath doctor` shows it."""
     abi = lockdown.landlock_abi()
-    namespaces = subprocess.run(["unshare", "--user", "--map-root-user", "true"], capture_output=True, check=False)
+    namespaces = "unknown (no unshare)"
+    if unshare := _which("unshare"):
+        tried = subprocess.run([unshare, "--user", "--map-root-user", "true"], capture_output=True, check=False)
+        namespaces = "no" if tried.returncode else "yes"
     return {
         "kernel": f"{os.uname().sysname} {os.uname().release} {os.uname().machine}",
         "user": f"{os.geteuid()}" + (" (root)" if os.geteuid() == 0 else ""),
         "Landlock": f"ABI {abi}" if abi else "none",
         "seccomp": "filter" if lockdown.has_seccomp() else "none",
-        "user namespaces": "yes" if namespaces.returncode == 0 else "no",
-        "bubblewrap": shutil.which("bwrap") or "not installed",
-        "systemd-run": shutil.which("systemd-run") or "not installed",
+        "user namespaces": namespaces,
+        "bubblewrap": _which("bwrap") or "not installed",
+        "systemd-run": _which("systemd-run") or "not installed",
     }

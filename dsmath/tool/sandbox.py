@@ -13,6 +13,7 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import enum
+import errno
 import functools
 import json
 import os
@@ -43,13 +44,15 @@ STUCK_S = 60.0  # past every limit of a program, for a zygote to say so before i
 CLOSE_S = 5.0
 # Programs that mention one of these go to the zygote that has numpy and SymPy loaded.
 _HEAVY = re.compile(r"\b(?:numpy|sympy|mpmath|scipy|pandas|matplotlib|networkx|statsmodels|sklearn)\b")
-# No site (its .pth files are slow; the folders are passed on instead), no user site, no bytecode written, no buffers
-# that a kill would lose, UTF-8, tracebacks without markers under the source.
-_PYTHON_FLAGS = ("-S", "-s", "-B", "-u", "-X", "utf8", "-X", "no_debug_ranges")
+# No site (its .pth files are slow; the folders are passed on instead), no user site, no working folder on the path, no
+# bytecode written, no buffers that a kill would lose, UTF-8, tracebacks without markers under the source.
+_PYTHON_FLAGS = ("-S", "-s", "-P", "-B", "-u", "-X", "utf8", "-X", "no_debug_ranges")
 _ENVIRONMENT = {
     "HOME": "/",
     "LANG": "C.UTF-8",
     "TZ": "UTC",
+    "MPLCONFIGDIR": "/tmp",  # Matplotlib asks for a folder whose mode bits let it write, and goes on when it can't
+    "MPLBACKEND": "Agg",
     "PYTHONHASHSEED": "0",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -111,7 +114,10 @@ class Sandbox:
             raise
 
     def submit(self, code: str, *, replay: Sequence[str] = ()) -> concurrent.futures.Future[Ran]:
-        """Queue a program. `replay` are earlier blocks that run first, in the same `__main__` and in silence."""
+        """Queue a program. `replay` are earlier blocks that run first, in the same `__main__` and in silence.
+
+        The limits are for all of them together.
+        """
         program = json.dumps([*replay, code]).encode()
         kind = "heavy" if any(_HEAVY.search(block) for block in (*replay, code)) else "light"
         with self._lock:
@@ -188,19 +194,29 @@ class Sandbox:
                 continue
             try:
                 if job.kind not in self._zygotes:
-                    self._zygotes[job.kind] = self._start_zygote(job.kind)
-                    self._selector.register(self._zygotes[job.kind].client, selectors.EVENT_READ, job.kind)
-                    self._wake()
+                    self._open(job.kind)
                 job.start(self._zygotes[job.kind])
             except (BlockingIOError, BrokenPipeError, ConnectionResetError):  # the zygote has enough to do, or has gone
                 self._waiting.appendleft(job)
                 return
             except OSError as e:
+                if self._running and e.errno in (errno.EMFILE, errno.ENFILE, errno.ETOOMANYREFS):
+                    self._waiting.appendleft(job)  # those that run give descriptors back
+                    return
                 self._complete(job, Exit.SANDBOX, stderr=f"no program can start: {e}")
                 continue
             self._running[job.id] = job
             if len(self._running) == 1:
                 self._wake()
+
+    def _open(self, kind: str) -> None:
+        try:
+            one = self._start_zygote(kind)
+        except BlockingIOError as e:  # no process can be had, which is no full socket
+            raise OSError(f"{e.strerror} (a new process)") from e
+        self._zygotes[kind] = one
+        self._selector.register(one.client, selectors.EVENT_READ, kind)
+        self._wake()
 
     def _cancel(self, job: "_Job") -> None:
         with self._lock:
@@ -294,25 +310,25 @@ class _Job:
 
     def start(self, one: "_Zygote") -> None:
         """Send the program to a zygote. Raises BlockingIOError if it can't take more for now."""
-        pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(2)]
-        program = os.memfd_create("program")
+        reads, sent = [], []
         try:
-            with open(program, "wb", closefd=False) as file:
+            sent.append(os.memfd_create("program"))
+            with open(sent[0], "wb", closefd=False) as file:
                 file.write(self.program)
-            os.lseek(program, 0, os.SEEK_SET)
-            message = zygote.REQUEST.pack(Op.RUN, self.id)
-            descriptors = [program, *(write for _, write in pipes)]
-            socket.send_fds(one.client, [message], descriptors, socket.MSG_DONTWAIT)
+            for _ in range(2):
+                read, write = os.pipe2(os.O_CLOEXEC)
+                os.set_blocking(read, False)
+                reads.append(read)
+                sent.append(write)
+            socket.send_fds(one.client, [zygote.REQUEST.pack(Op.RUN, self.id)], sent, socket.MSG_DONTWAIT)
         except BaseException:
-            for read, _ in pipes:
+            for read in reads:
                 os.close(read)
             raise
         finally:
-            for descriptor in (program, *(write for _, write in pipes)):
+            for descriptor in sent:
                 os.close(descriptor)
-        for read, _ in pipes:
-            os.set_blocking(read, False)
-            self._outputs[read] = bytearray()
+        self._outputs = {read: bytearray() for read in reads}
         self.zygote, self.started = one, time.monotonic()
 
     def read(self) -> None:

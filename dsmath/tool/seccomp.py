@@ -34,9 +34,6 @@ _ALWAYS = {
     "pipe2": (293, 59),
     "sendfile": (40, 71),
     "recvmsg": (47, 212),  # for the program itself to be handed over; no socket is left when it starts
-    "fsync": (74, 82),
-    "fdatasync": (75, 83),
-    "ftruncate": (77, 46),
     "poll": (7, None),
     "ppoll": (271, 73),
     "select": (23, None),

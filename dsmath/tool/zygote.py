@@ -105,14 +105,16 @@ class Zygote:
         self.running: dict[int, _Child] = {}  # by id of the program
         self.spares: list[_Child] = []
         self.setup_failures = 0
+        self.fork_again = 0.0  # when to try again, where no process could be had
         self.poll = select.poll()
         self.poll.register(self.client, select.POLLIN)
 
     def serve(self) -> None:
         """Until the client closes its socket."""
         while True:
-            forks = len(self.spares) < self.most_spares and not self._ending()
-            ready = [descriptor for descriptor, _ in self.poll.poll(0 if forks else self._pause_ms())]
+            lacks = len(self.spares) < self.most_spares and not self._ending()
+            forks = lacks and time.monotonic() >= self.fork_again
+            ready = [descriptor for descriptor, _ in self.poll.poll(0 if forks else self._pause_ms(lacks))]
             for descriptor in ready:
                 if descriptor in self.children:
                     self._reap(self.children.pop(descriptor))
@@ -120,7 +122,7 @@ class Zygote:
                 return
             self._watch()
             if forks and not ready:
-                self.spares.append(self._fork())
+                self._prepare()
 
     def kill_all(self) -> None:
         """End every child."""
@@ -142,7 +144,14 @@ class Zygote:
         return True
 
     def _start(self, id: int, descriptors: list[int]) -> None:
-        taken = self.spares.pop() if self.spares else self._fork()
+        try:
+            taken = self.spares.pop() if self.spares else self._fork()
+        except OSError as e:
+            print(f"no process for a program: {e}", file=sys.stderr)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            self.client.send(REPLY.pack(id, Cause.SETUP, 0, 0.0, 0.0, 0))
+            return
         taken.id, taken.start, taken.cpu_at_start = id, time.monotonic(), _cpu_s(taken.pid)
         taken.next_look = taken.start + min(WATCH_S, self.timeout_s)
         self.running[id] = taken
@@ -151,10 +160,22 @@ class Zygote:
         for descriptor in descriptors:
             os.close(descriptor)
 
+    def _prepare(self) -> None:
+        """Fork a spare; later, where no process can be had for now: programs may have taken the last with threads."""
+        try:
+            self.spares.append(self._fork())
+        except OSError:
+            self.fork_again = time.monotonic() + WATCH_S
+
     def _fork(self) -> _Child:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         zygote = os.getpid()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
         if pid == 0:
             child.main(theirs, self.rules, zygote)
         theirs.close()
@@ -172,7 +193,10 @@ class Zygote:
         os.close(ended.ended)
         if not self.contained:
             self._sweep()
-        self.setup_failures = 0 if accepted else self.setup_failures + 1
+        if accepted:
+            self.setup_failures = 0
+        elif ended.cause is Cause.ITSELF:  # and not because it was killed before it got its program
+            self.setup_failures += 1
         if self.setup_failures > SETUP_FAILURES:
             sys.exit("no child gets through its lockdown")
         if ended.id is None:
@@ -185,8 +209,9 @@ class Zygote:
         wall_s = time.monotonic() - ended.start
         self.client.send(REPLY.pack(ended.id, ended.cause, status, cpu_s, wall_s, usage.ru_maxrss << 10))
 
-    def _pause_ms(self) -> float | None:
+    def _pause_ms(self, lacks: bool) -> float | None:
         looks = [running.next_look for running in self.running.values() if running.cause is Cause.ITSELF]
+        looks += [self.fork_again] if lacks else []
         return max(0.0, min(looks) - time.monotonic()) * 1000 + 0.1 if looks else None
 
     def _watch(self) -> None:
@@ -295,7 +320,7 @@ def become_interpreter() -> None:
     """Look to programs like a fresh `python`: nothing of this package, no arguments, empty exit functions."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "dsmath"]:
         del sys.modules[name]
-    sys.argv = [""]
+    sys.argv = sys.orig_argv = [""]
     del os.environ["PYTHONPATH"]
     site.setquit()
     site.sethelper()

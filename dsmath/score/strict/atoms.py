@@ -7,6 +7,7 @@ from fractions import Fraction
 from dsmath.score.strict.nodes import Apply, Based, Matrix, Node, Number, ParseError, Quantity, Sequence, Symbol
 from dsmath.score.strict.tokens import Token
 
+LARGEST_DETERMINANT = 4
 DEEPEST = 40  # nested brackets, groups and exponents
 ZERO = Number(Fraction(0))
 _DIGITS = string.digits + string.ascii_uppercase
@@ -280,7 +281,7 @@ class Atoms:
         self.position += 1
         self.script()
         matrix = Matrix(tuple(tuple(row) for row in rows if row))
-        return Apply("det", (matrix,)) if kind == "vmatrix" else matrix
+        return _determinant(matrix.rows) if kind == "vmatrix" else matrix
 
     def at_constructor(self) -> bool:
         """Whether a class of SymPy is called here."""
@@ -300,6 +301,20 @@ class Atoms:
             return Apply("/", inner.items)
         rows = (row.items if isinstance(row, Sequence) else (row,) for row in inner.items)
         return Matrix(tuple(rows))
+
+
+def _determinant(rows: tuple[tuple[Node, ...], ...]) -> Node:
+    """By its first row."""
+    if not 1 <= len(rows) <= LARGEST_DETERMINANT or any(len(row) != len(rows) for row in rows):
+        raise ParseError("a determinant that isn't square, or large")
+    if len(rows) == 1:
+        return rows[0][0]
+    total: Node = ZERO
+    for column, cell in enumerate(rows[0]):
+        minor = _determinant(tuple(row[:column] + row[column + 1 :] for row in rows[1:]))
+        term = Apply("*", (cell, minor))
+        total = Apply("+", (total, Apply("neg", (term,)) if column % 2 else term))
+    return total
 
 
 def _operand(node: Node) -> Node:

@@ -45,13 +45,12 @@ _MARKS = str.maketrans(
         "≈": "\\approx ",
         "∈": "\\in ",
         "∪": "\\cup ",
+        "∩": "\\cap ",
         "∖": "\\setminus ",
         "ℝ": "\\mathbb{R}",
         "°": "^\\circ ",
         "º": "^\\circ ",
         "˚": "^\\circ ",
-        "²": "^2 ",
-        "³": "^3 ",
         "￥": "\\yen ",
         "¥": "\\yen ",
         "€": "\\euro ",
@@ -60,6 +59,11 @@ _MARKS = str.maketrans(
         "\u3000": " ",
         "\xa0": " ",
         "\u200b": "",
+        "∅": "\\emptyset ",
+        "“": "",
+        "”": "",
+        "⅓": "\\frac13 ",
+        "⅔": "\\frac23 ",
         "½": "\\frac12 ",
         "¼": "\\frac14 ",
         "¾": "\\frac34 ",
@@ -67,6 +71,8 @@ _MARKS = str.maketrans(
         **_LETTERS,
     }
 )
+_SUPERSCRIPT = re.compile("[⁻⁰¹²³⁴-⁹]+")
+_RAISED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 _ROOT = re.compile(r"√\s*(\d+(?:\.\d+)?|\w|(?=[({]))")
 _GROUP = r"(?<![\d.,]){head}(?:{mark}\d{{3}})+(?!\d)"
 _SEPARATORS = re.compile(_GROUP.format(head=r"\d{1,3}", mark=r"(?:\{,\}|,\s*\\!\s*|\\[,;: ]|\\!,)"), re.ASCII)
@@ -76,13 +82,22 @@ _SET_BUILDER = re.compile(r"\\\{\s*[a-z]\s*(?:\\in\s*\\mathbb\{R\}\s*)?(?:\\mid(
 _WRAPPED = re.compile(r"\\(?:text|mbox|mathrm|textbf)\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _FORMULA = re.compile(r"[\\^=+*/]|-\s*\d|\d\s*-")
 _CLOCK = re.compile(r"\b([aApP])\.\s?([mM])\b\.?")
+_TIMES_TEN = re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*(?:\^|\*\*))")
+_PARTS = re.compile(r"(\d+)分之(\d+)", re.ASCII)
+_AND_A_PART = re.compile(r"(?<=\d)\s*又\s*(?=\d|\\[dt]?frac)")
+_BRACKETED_UNIT = re.compile(r"(?<=\d)\s*\(\s*([^\x00-\x7f]+|[A-Za-z]{4,}(?: [A-Za-z]+)*)\s*\)$")
+_IMAGINARY = re.compile(r"(?<=\d)j(?![a-zA-Z])")  # as Python prints it
 _HYPHEN = re.compile(r"\b((?:twen|thir|for|fif|six|seven|eigh|nine)ty)-(?=[a-z])", re.IGNORECASE)
 
 
 def plain(text: str) -> str:
     """The text in ASCII punctuation, thousands separators of LaTeX gone."""
     if not text.isascii():
+        text = _SUPERSCRIPT.sub(lambda m: f"^{{{m[0].translate(_RAISED)}}}", text)
         text = _ROOT.sub(lambda m: f"\\sqrt{{{m[1]}}}" if m[1] else "\\sqrt", text.translate(_MARKS))
+        text = _AND_A_PART.sub(" ", _PARTS.sub(r"\\frac{\2}{\1}", text))
+    text = _IMAGINARY.sub("i", text) if "i" not in text else text
+    text = _BRACKETED_UNIT.sub(r" \1", _TIMES_TEN.sub(r"\\times ", text.strip()))
     text = _HYPHEN.sub(r"\1 ", _CLOCK.sub(r"\1\2", text))
     text = _SEPARATORS.sub(lambda m: re.sub(r"\D", "", m[0]), text)
     text = _UNION.sub(r"\\cup ", text).strip().rstrip(".").strip()

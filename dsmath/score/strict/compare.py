@@ -34,7 +34,11 @@ _MOST_ITEMS = 100  # of a list that is compared
 _TYPOGRAPHY = re.compile(r"\\left(?![a-z])|\\right(?![a-z])|\\!|\$")
 _SPACES = re.compile(r"(?:\\[,;: ]|[\s~])+")
 _CHOICE = re.compile(r"(?:\\(?:text|textbf|mathrm|mathbf)\{)?\s*\(([A-Z])\)(?!\s*[-+*/^=(])")
-_PERCENT = re.compile(r"percent|\bper cent\b|%|百分")
+_PERCENT = re.compile(
+    r"(?:what|which|how many|nearest|as an?|in|by)\s+(?:\S+\s+){0,2}per ?cent|percentage"
+    r"|百分之几|百分之多少|百分[比数率]|几%",
+    re.IGNORECASE,
+)
 _BASE = re.compile(r"\bbase|binary|octal|hexadecimal|进制", re.IGNORECASE)
 
 
@@ -144,6 +148,8 @@ class Comparison:
             return exact.agree(p, g, p.value, g.value)
         p, g = labels.strip(p, g, self._values_equal)
         p = labels.with_unit(p, g)
+        if isinstance(p, Quantity) and _size(p.unit):
+            g = labels.with_unit(g, p)
         if labels.has_signs(p) or labels.has_signs(g):
             return self._several(labels.both_signs(p), labels.both_signs(g))
         if (p_pieces := self._pieces(p)) is not None and (g_pieces := self._pieces(g)) is not None:
@@ -188,7 +194,11 @@ class Comparison:
         return None if finite else sets.pieces(node, self._less)
 
     def _less(self, a: Node, b: Node) -> bool:
-        return self._holds("less", a, b)
+        try:
+            x, y = exact.value(a), exact.value(b)
+        except exact.TooLargeError:
+            return False
+        return self._holds("less", a, b) if x is None or y is None else x < y
 
     def _pieces_equal(self, p: sets.Piece, g: sets.Piece) -> bool:
         closed = (p.low_closed, p.high_closed) == (g.low_closed, g.high_closed)

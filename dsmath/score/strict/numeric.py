@@ -44,7 +44,7 @@ def holds(relation: str, a: Node, b: Node) -> bool:
     """
     if relation == "less":
         found = _values(a, b)
-        return bool(found) and bool(found[0][0] < found[0][1])
+        return bool(found) and all(_context().im(x) == 0 for x in found[0]) and bool(found[0][0] < found[0][1])
     return _same(a, b) if relation == "same" else _proportional(a, b, positive=relation == "positive multiple")
 
 

@@ -5,7 +5,7 @@ item     = [currency] relation
 relation = side (("=" | "<" | "in" ...) side)*
 side     = ratio [unit]
 ratio    = union (":" union)*
-union    = sum (("cup" | "setminus") sum)*
+union    = sum (("cup" | "cap" | "setminus") sum)*
 sum      = product (("+" | "-" | "pm" | "mp") product)*
 product  = factor (["*" | "/"] factor)*
 factor   = ["-" | "+"] power
@@ -18,7 +18,19 @@ from fractions import Fraction
 
 from dsmath.score.strict import tokens, words
 from dsmath.score.strict.atoms import ZERO, Atoms
-from dsmath.score.strict.nodes import Apply, Node, Number, ParseError, Quantity, Ratio, Relation, Sequence, Text
+from dsmath.score.strict.nodes import (
+    Apply,
+    Matrix,
+    Node,
+    Number,
+    ParseError,
+    Quantity,
+    Ratio,
+    Relation,
+    Sequence,
+    Symbol,
+    Text,
+)
 from dsmath.score.strict.tokens import Token
 
 LONGEST = 2_000  # tokens
@@ -26,6 +38,7 @@ _RELATIONS = frozenset(("=", "!=", "<", "<=", ">", ">=", "in", "~", "to"))
 _CLOSING = frozenset((")", "]", "}", "\\}", ")>"))
 _SEPARATORS = frozenset((",", ";", "\\\\"))
 _CONJUNCTIONS = frozenset(("and", "or", "和", "或", "与", "及", "或者", "以及"))
+_BOTH = frozenset(("and",))
 _LEAD_IN = re.compile(
     r"about|approximately|around|exactly|only|roughly|the|answer|is|equals|total|of|答|答案|.{0,9}[是为有共约得了于]",
     re.IGNORECASE,
@@ -52,10 +65,16 @@ def parse(text: str) -> Node:
 class Parser(Atoms):
     """The rules above; atoms are in dsmath/score/strict/atoms.py."""
 
+    def __init__(self, stream: list[Token]):
+        super().__init__(stream)
+        self.separators: set[str] = set()  # between items, anywhere
+
     def answer(self) -> Node:
         items = self.items()
         if not items:
             raise ParseError("nothing")
+        if len(items) > 1 and self.separators <= _BOTH and all(map(_is_inequality, items)):
+            return Apply("cap", tuple(items))
         return items[0] if len(items) == 1 else Sequence("", tuple(items), "")
 
     def items(self) -> list[Node]:
@@ -63,7 +82,7 @@ class Parser(Atoms):
         found = []
         while not self._at_end():
             if self._at_separator():
-                self.position += 1
+                self.separators.add(self.next().text.lower())
                 continue
             found.append(self.item())
             if not self._at_end() and not self._at_separator():
@@ -139,7 +158,8 @@ class Parser(Atoms):
     def side(self) -> Node:
         node = _quantity(self.ratio())
         if self._is_currency():
-            self.position += 1
+            unit = _CURRENCIES[self.next().text]
+            node = node if isinstance(node, Quantity) else Quantity(node, unit)
         if not self.is_word() or self._at_separator():
             return node
         name = self._words()
@@ -153,7 +173,11 @@ class Parser(Atoms):
         if self.at("^"):
             self.position += 1
             power = self.script()
-        return node if isinstance(node, Quantity) or not name else Quantity(node, _unit_name(name, power))
+        if isinstance(node, Quantity) or not name:
+            return node
+        node = Quantity(node, _unit_name(name, power))
+        following = self.peek()
+        return node if following is None or following.kind != "number" else _together(node, self.side())
 
     def ratio(self) -> Node:
         terms = [self.union()]
@@ -166,7 +190,7 @@ class Parser(Atoms):
 
     def union(self) -> Node:
         node = self.sum()
-        while self.at("cup", "setminus"):
+        while self.at("cup", "cap", "setminus"):
             node = Apply(self.next().text, (node, self.sum()))
         return node
 
@@ -194,9 +218,9 @@ class Parser(Atoms):
         while (token := self.peek()) is not None:
             if self.at("*", "/"):
                 operator = self.next().text
-                node = Apply(operator, (node, self.factor()))
+                node = _product(operator, node, self.factor())
             elif self._multiplies(token, node):
-                node = Apply("*", (node, self.power()))
+                node = _product("*", node, self.power())
             else:
                 break
         return node
@@ -239,6 +263,17 @@ class Parser(Atoms):
                 return node
 
 
+def _is_inequality(node: Node) -> bool:
+    return isinstance(node, Relation) and all(operator in ("<", "<=", ">", ">=") for operator in node.operators)
+
+
+def _product(operator: str, a: Node, b: Node) -> Node:
+    """A product or a quotient; of a number and a matrix, the matrix."""
+    if operator == "*" and isinstance(b, Matrix) and isinstance(a, (Number, Symbol, Apply)):
+        return Matrix(tuple(tuple(Apply("*", (a, cell)) for cell in row) for row in b.rows))
+    return Apply(operator, (a, b))
+
+
 _UNIT_OF = {"percent": "%", "degree": "degree"}
 
 
@@ -249,6 +284,15 @@ def _quantity(node: Node) -> Node:
         return node
     value = inner.arguments[0] if inner is node else Apply("neg", inner.arguments)
     return Quantity(value, _UNIT_OF[inner.function])
+
+
+def _together(large: Quantity, small: Node) -> Quantity:
+    """`1 hour 30 minutes` in hours, 12元5角 in yuan."""
+    sizes = [words.unit(node.unit) if isinstance(node, Quantity) else None for node in (large, small)]
+    if None in sizes or sizes[0][0] != sizes[1][0] or sizes[0][1] <= sizes[1][1]:
+        raise ParseError("a number behind a quantity")
+    part = Apply("*", (small.value, Number(sizes[1][1] / sizes[0][1])))
+    return Quantity(Apply("+", (large.value, part)), large.unit)
 
 
 def _unit_name(name: str, power: str) -> str:

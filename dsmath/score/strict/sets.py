@@ -1,14 +1,18 @@
 """Sets of real numbers: intervals, unions, inequalities, finite sets."""
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable
+from fractions import Fraction
 
+from dsmath.score.strict import numeric
 from dsmath.score.strict.labels import ascending
-from dsmath.score.strict.nodes import Apply, Node, Relation, Sequence, Symbol
+from dsmath.score.strict.nodes import Apply, Node, Number, Relation, Sequence, Symbol
 
 INFINITY = Symbol("infty")
 MINUS_INFINITY = Apply("neg", (INFINITY,))
+_ONE = Number(Fraction(1))
 REALS = Symbol("mathbb R")
 
 
@@ -32,7 +36,10 @@ def pieces(node: Node, less: Callable[[Node, Node], bool]) -> list[Piece] | None
         return _of_relation(node, less)
     if isinstance(node, Apply) and node.function == "cup":
         sides = [pieces(side, less) for side in node.arguments]
-        return None if None in sides else sides[0] + sides[1]
+        return None if None in sides else _merged(sides[0] + sides[1], less)
+    if isinstance(node, Apply) and node.function == "cap":
+        sides = [pieces(side, less) for side in node.arguments]
+        return None if None in sides else _common(sides, less)
     if isinstance(node, Apply) and node.function == "setminus" and node.arguments[0] == REALS:
         points = node.arguments[1]
         return _without(points.items, less) if isinstance(points, Sequence) and points.left == "\\{" else None
@@ -81,6 +88,57 @@ def _without(points, less) -> list[Piece] | None:
         ordered.insert(position, point)
     ends = [MINUS_INFINITY, *ordered, INFINITY]
     return [Piece(low, False, high, False) for low, high in itertools.pairwise(ends)]
+
+
+def _merged(found: list[Piece], less) -> list[Piece]:
+    """Pieces that meet or overlap as one; where an end is no real number, all stay as they are."""
+    ends = [end for piece in found for end in (piece.low, piece.high) if not is_infinite(end)]
+    if any(numeric.symbols(end) or not less(end, Apply("+", (end, _ONE))) for end in ends):
+        return found
+    before = functools.partial(_before, less=less)
+
+    def order(a: Piece, b: Piece) -> int:
+        if before(a.low, b.low) or before(b.low, a.low):
+            return -1 if before(a.low, b.low) else 1
+        return b.low_closed - a.low_closed
+
+    merged: list[Piece] = []
+    for piece in sorted(found, key=functools.cmp_to_key(order)):
+        last = merged[-1] if merged else piece
+        both_open = not before(piece.low, last.high) and not (last.high_closed or piece.low_closed)
+        if not merged or before(last.high, piece.low) or both_open:
+            merged.append(piece)
+        elif before(last.high, piece.high):
+            merged[-1] = dataclasses.replace(last, high=piece.high, high_closed=piece.high_closed)
+        elif not before(piece.high, last.high):
+            merged[-1] = dataclasses.replace(last, high_closed=last.high_closed or piece.high_closed)
+    return merged
+
+
+def _common(sides: list[list[Piece]], less) -> list[Piece]:
+    """What lies in all of several sets; "x < 1 and x > 2", where nothing does, is meant as either."""
+    found = sides[0]
+    for other in sides[1:]:
+        found = [part for a in found for b in other if (part := _overlap(a, b, less)) is not None]
+    return found or _merged([piece for side in sides for piece in side], less)
+
+
+def _overlap(a: Piece, b: Piece, less) -> Piece | None:
+    low, high = a, a
+    if _before(a.low, b.low, less=less) or (not _before(b.low, a.low, less=less) and not b.low_closed):
+        low = b
+    if _before(b.high, a.high, less=less) or (not _before(a.high, b.high, less=less) and not b.high_closed):
+        high = b
+    point = not _before(low.low, high.high, less=less)
+    if point and (_before(high.high, low.low, less=less) or not (low.low_closed and high.high_closed)):
+        return None
+    return Piece(low.low, low.low_closed, high.high, high.high_closed)
+
+
+def _before(a: Node, b: Node, *, less) -> bool:
+    if is_infinite(a) or is_infinite(b):
+        return a != b and (a == MINUS_INFINITY or b == INFINITY)
+    return less(a, b)
 
 
 def is_infinite(node: Node) -> bool:

@@ -57,6 +57,7 @@ _MARKS = {
     "approx": "~",
     "in": "in",
     "cup": "cup",
+    "cap": "cap",
     "setminus": "setminus",
     "backslash": "setminus",
     "lbrace": "\\{",

@@ -59,6 +59,7 @@ _ENGLISH = {
     **{"seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50},
     **{"sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90},
 }
+_PARTS = {"half": 2, "halve": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6}
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
 _CHINESE = {digit: i for i, digit in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 _CHINESE_SCALES = {"十": 10, "百": 100, "千": 1000}
@@ -81,6 +82,8 @@ def number(text: str) -> Fraction | None:
     if fraction:
         parts = (number(above), Fraction(100) if below == "百" else number(below))
         return parts[0] / parts[1] if parts[0] is not None and parts[1] else None
+    if (part := _part(text)) is not None:
+        return part
     value = _whole(text)
     return None if value is None else Fraction(value)
 
@@ -93,6 +96,14 @@ def scale(text: str) -> tuple[Fraction, str] | None:
     if text[:1] in _CHINESE_GROUPS:
         return Fraction(_CHINESE_GROUPS[text[0]]), text[1:]
     return None
+
+
+def _part(text: str) -> Fraction | None:
+    """`half`, `one half`, `two thirds`."""
+    head, _, last = text.strip().lower().replace("-", " ").rpartition(" ")
+    below = _PARTS.get(last) or _PARTS.get(last.removesuffix("s"))
+    above = _whole(head) if head else 1 if last == "half" else None
+    return Fraction(above, below) if below and above is not None else None
 
 
 def _whole(text: str) -> int | None:

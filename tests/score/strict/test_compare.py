@@ -8,6 +8,34 @@ import pytest
 from dsmath.score.graders import grade
 
 SAME = {
+    "unions are what they hold": [
+        (r"(1,2)\cup[2,3)", "(1,3)"),
+        (r"[2,3]\cup[1,2]", "[1,3]"),
+        (r"(1,5)\cup[2,3]", "(1,5)"),
+        (r"(-\infty,2)\cup(1,\infty)", r"\mathbb{R}"),
+        (r"(0,1)\cup\{1\}", "(0,1]"),
+        (r"(a,b)\cup(c,d)", r"(c,d)\cup(a,b)"),
+    ],
+    "inequalities that hold together": [
+        (r"x>2 \text{ and } x<5", "(2,5)"),
+        (r"x<2 \text{ and } x>5", r"(-\infty,2)\cup(5,\infty)"),
+        (r"(1,3]\cap[2,5)", "[2,3]"),
+        ("x<2 or x>5", r"(-\infty,2)\cup(5,\infty)"),
+    ],
+    "determinants and scaled matrices": [
+        (r"\begin{vmatrix}1&2\\3&4\end{vmatrix}", "-2"),
+        (r"\frac12\begin{pmatrix}2\\4\end{pmatrix}", r"\begin{pmatrix}1\\2\end{pmatrix}"),
+    ],
+    "quantities in two units": [("12元5角", "12.5元"), ("1小时30分钟", "1.5小时"), ("5 km", "5000 m")],
+    "numbers as they are typed": [
+        ("2x10^3", "2000"),
+        ("10⁻³", "0.001"),
+        ("x⁴", "x^4"),
+        ("5⅓", "16/3"),
+        ("2又1/2", "2.5"),
+        ("(2+3j)", "2+3i"),
+        ("5（个）", "5"),
+    ],
     "integers however written": [("5.00", "5"), ("+5", "5"), ("{5}", "5"), ("(5)", "5"), (r"\text{5}", "5")],
     "thousands": [
         ("1,234", "1234"),
@@ -161,6 +189,10 @@ SAME = {
 }
 
 DIFFERENT = {
+    "intervals that don't meet": [(r"(1,2)\cup(2,3)", "(1,3)")],
+    "either is not both": [(r"x>2 \text{ and } x<5", r"(-\infty,\infty)"), ("x>2 or x<5", "(2,5)")],
+    "another currency": [(r"5 \$", "5 cents")],
+    "numbers that aren't real": [(r"x\ne 2, x\ne 3", r"x\ne\sqrt{-2}, x\ne\sqrt{-1}")],
     "a hundredfold": [("500", "5"), ("0.05", "5"), ("50%", "50"), ("5000%", "5")],
     "near, but integers are exact": [("5.0004", "5"), ("4.9999", "5"), ("1000.5", "1000"), ("99999", "100000")],
     "too small for an absolute tolerance": [
