@@ -5,15 +5,17 @@
   --outputs grades a file, and writes its lines to --out with prediction, answer, correct and reason added. A line holds
             question, output, gold_source, and if need be suite; the predictions.json of DeepSeekMath's evaluation code
             and ToRA's output files are read, too.
-  --grader  names one, or "all": then every grader's verdicts stand side by side, in graders.jsonl beside scores.jsonl
-            or as "verdicts" in the lines of --out, and tables show where they disagree; those are kept in
-            WORKDIR/report/graders.md, or beside --out in a file that ends in .graders.md.
+  --grader  names one; if not given, the one used before, else reference. With "all", every grader's verdicts stand side
+            by side, in graders.jsonl beside scores.jsonl or as "verdicts" in the lines of --out, and tables show where
+            they disagree; those are kept in WORKDIR/report/graders.md, or beside --out in a file that ends in
+            .graders.md.
 
 Example:
   dsmath score --workdir runs/demo --grader all
   dsmath score --outputs predictions.jsonl --suite math --grader reference --out scores.jsonl
 """
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +28,13 @@ from dsmath.error import UserError
 if TYPE_CHECKING:
     from dsmath.report.sheet import Sheet
 
+DEFAULT = "reference"
+
 
 def define(values: flags.FlagValues) -> None:
     """Declare the verb's flags."""
     experiment.define_workdir(values)
-    flags.DEFINE_string("grader", "reference", "how answers are read and compared; all for every way", values)
+    flags.DEFINE_string("grader", None, "how answers are read and compared; all for every way", values)
     flags.DEFINE_string("outputs", None, "file of outputs to grade", values)
     flags.DEFINE_string("suite", None, "suite of the outputs that don't say theirs", values)
     flags.DEFINE_string("out", None, "file to write the graded outputs to", values)
@@ -52,7 +56,7 @@ def _score_outputs(values: flags.FlagValues, out: Path) -> dict[str, Any]:
     from dsmath.report import agreement
     from dsmath.score import outputs
 
-    summary = outputs.score_outputs(Path(values.outputs), out, suite=values.suite, grader=values.grader)
+    summary = outputs.score_outputs(Path(values.outputs), out, suite=values.suite, grader=values.grader or DEFAULT)
     console = Console(stderr=values.json)
     if "graders" in summary:
         lines = [{"id": number, **line} for number, line in enumerate(journal.read(out), 1)]
@@ -69,11 +73,19 @@ def _score_journals(values: flags.FlagValues) -> dict[str, Any]:
     journals = sorted((workdir / "evals").glob("*/*/trajectories.jsonl"))
     if not journals:
         raise UserError(f"no evaluation in {workdir}; expected evals/STEP/SUITE-MODE/: run dsmath evaluate first")
-    summaries = [scoring.score(journal.parent, grader=values.grader) for journal in journals]
+    summaries = [scoring.score(path.parent, grader=values.grader or _last_grader(path.parent)) for path in journals]
     if values.grader == scoring.ALL:
         runs = [{**summary, "folder": path.parent} for summary, path in zip(summaries, journals, strict=True)]
         _show(agreement.sheets_of_runs(runs), workdir / "report" / "graders.md", Console(stderr=values.json))
     return {"summaries": summaries}
+
+
+def _last_grader(folder: Path) -> str:
+    """The grader that the folder was scored with last."""
+    from dsmath.score import scoring
+
+    summary = folder / scoring.SUMMARY
+    return json.loads(summary.read_text(encoding="utf-8"))["grader"] if summary.exists() else DEFAULT
 
 
 def _show(sheets: list["Sheet"], path: Path, console: Console) -> None:

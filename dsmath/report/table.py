@@ -77,7 +77,11 @@ def rows(workdir: Path) -> list[dict[str, Any]]:
             summary = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as e:
             raise UserError(f"cannot read {path}: {e}; write it again with `dsmath score`") from e
-        if missing := [key for key in ("breakdowns", "outcomes", "tools") if key not in summary]:
+        if missing := [
+            key
+            for key in ("suite", "mode", "step", "protocol", "grader", "breakdowns", "outcomes", "tools")
+            if key not in summary
+        ]:
             raise UserError(
                 f"{path} has no {missing[0]!r}, it is an older version's; write it again with `dsmath score`"
             )

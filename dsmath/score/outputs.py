@@ -56,6 +56,8 @@ def score_outputs(
                 )
             yield scoring.line(graded[i])
 
+    if Path(out).is_dir():
+        raise UserError(f"{out} is a folder; expected the file to write, such as {out}/scores.jsonl")
     scoring.write(Path(out), lines())  # opened before it is graded: a wrong path costs nothing
     problems = [_problem(record) for record in records]
     return {

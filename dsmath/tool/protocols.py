@@ -2,8 +2,9 @@
 
 `reference` is the DeepSeekMath authors' evaluation code to the letter, with one exception: what a program prints never
 passes for the model's own words, so a fence in its output opens no program. `strict` keeps state between programs as
-a notebook does. `tora` and `qwen2.5-math` have the budgets and rules of those harnesses (github.com/microsoft/ToRA,
-github.com/QwenLM/Qwen2.5-Math).
+a notebook does. `tora` and `qwen2.5-math` have the budgets, stops and clipping of those harnesses
+(github.com/microsoft/ToRA, github.com/QwenLM/Qwen2.5-Math); not their prompts, their graders, or Qwen's evaluation of a
+last line that prints nothing.
 """
 
 import dataclasses

@@ -19,46 +19,26 @@ import json
 import os
 import re
 import selectors
-import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import dsmath
 from dsmath import config
 from dsmath.error import UserError
 from dsmath.tool import child, levels, lockdown, zygote
-from dsmath.tool.zygote import Cause, Op
+from dsmath.tool.jobs import Job, ZygoteProcess
+from dsmath.tool.zygote import Cause
 
 SMALLEST_MEMORY_MB = 16  # beyond what the interpreter and its libraries take
 MOST_WORKERS = 256  # each has two pipes; 1,024 descriptors are a common limit
 TICK_S = 0.01  # between two readings of the output of programs that still run
 STUCK_S = 60.0  # past every limit of a program, for a zygote to say so before it is taken for dead
-CLOSE_S = 5.0
 # Programs that mention one of these go to the zygote that has numpy and SymPy loaded.
 _HEAVY = re.compile(r"\b(?:numpy|sympy|mpmath|scipy|pandas|matplotlib|networkx|statsmodels|sklearn)\b")
-# No site (its .pth files are slow; the folders are passed on instead), no user site, no working folder on the path, no
-# bytecode written, no buffers that a kill would lose, UTF-8, tracebacks without markers under the source.
-_PYTHON_FLAGS = ("-S", "-s", "-P", "-B", "-u", "-X", "utf8", "-X", "no_debug_ranges")
-_ENVIRONMENT = {
-    "HOME": "/",
-    "LANG": "C.UTF-8",
-    "TZ": "UTC",
-    "MPLCONFIGDIR": "/tmp",  # Matplotlib asks for a folder whose mode bits let it write, and goes on when it can't
-    "MPLBACKEND": "Agg",
-    "PYTHONHASHSEED": "0",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "MALLOC_ARENA_MAX": "1",
-}
 
 
 class Exit(enum.StrEnum):
@@ -95,13 +75,14 @@ class Sandbox:
         """
         _check(limits)
         self.limits = limits
-        self._start_zygote = functools.partial(_Zygote, limits, levels.around(limits), lock_down=lock_down)
+        self._start_zygote = functools.partial(ZygoteProcess, limits, levels.around(limits), lock_down=lock_down)
         self._lock = threading.RLock()
         self._closed = False
         self._next_id = zygote.READY_ID + 1
-        self._waiting: deque[_Job] = deque()
-        self._running: dict[int, _Job] = {}
-        self._zygotes: dict[str, _Zygote] = {}
+        self._waiting: deque[Job] = deque()
+        self._running: dict[int, Job] = {}
+        self._ended: deque[tuple[concurrent.futures.Future[Ran], Ran]] = deque()
+        self._zygotes: dict[str, ZygoteProcess] = {}
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
@@ -123,10 +104,11 @@ class Sandbox:
         with self._lock:
             if self._closed:
                 raise RuntimeError("the sandbox is closed")
-            job = _Job(self._next_id, kind, program, concurrent.futures.Future(), self.limits.output_kb * 1024)
+            job = Job(self._next_id, kind, program, concurrent.futures.Future(), self.limits.output_kb * 1024)
             self._next_id += 1
             self._waiting.append(job)
             self._start_waiting()
+        self._deliver()
         job.future.add_done_callback(lambda future: future.cancelled() and self._cancel(job))
         return job.future
 
@@ -150,6 +132,7 @@ class Sandbox:
             one.close()
         for job in list(self._running.values()):
             self._complete(job, Exit.SANDBOX, stderr="the sandbox was closed")
+        self._deliver()
         self._selector.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
@@ -218,17 +201,24 @@ class Sandbox:
         self._selector.register(one.client, selectors.EVENT_READ, kind)
         self._wake()
 
-    def _cancel(self, job: "_Job") -> None:
+    def _cancel(self, job: Job) -> None:
         with self._lock:
             if job.id in self._running and not self._closed:
                 job.zygote.kill(job.id)
 
-    def _complete(self, job: "_Job", exit: Exit, **values: Any) -> None:
+    def _complete(self, job: Job, exit: Exit, **values: Any) -> None:
         self._running.pop(job.id, None)
         stdout, stderr = job.close()
         ran = Ran(exit, stdout, stderr, 0.0, 0.0, 0, job.truncated)
-        if job.future.set_running_or_notify_cancel():
-            job.future.set_result(dataclasses.replace(ran, **values))
+        self._ended.append((job.future, dataclasses.replace(ran, **values)))
+
+    def _deliver(self) -> None:
+        """Complete futures; without the lock, because whoever waits for one may call anything."""
+        while self._ended:
+            with contextlib.suppress(IndexError):  # another thread was faster
+                future, ran = self._ended.popleft()
+                if future.set_running_or_notify_cancel():
+                    future.set_result(ran)
 
     # The thread that reads.
 
@@ -243,6 +233,7 @@ class Sandbox:
             with self._lock:
                 self._read_outputs()
                 self._start_waiting()
+            self._deliver()
 
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -271,6 +262,7 @@ class Sandbox:
                 log = {"stderr": one.said()} if exit is Exit.SANDBOX else {}
                 self._complete(job, exit, cpu_s=round(cpu_s, 4), wall_s=round(wall_s, 4), peak_bytes=peak_bytes, **log)
                 self._start_waiting()
+            self._deliver()
 
     def _bury(self, kind: str) -> None:
         """Fail the programs of a zygote that has gone; the next program starts another one."""
@@ -292,115 +284,6 @@ class Sandbox:
                 job.zygote.kill(job.id)
             if now - job.started > longest:
                 job.zygote.process.kill()
-
-
-class _Job:
-    """A program on its way: its future, and the ends of its pipes that are read."""
-
-    def __init__(self, id: int, kind: str, program: bytes, future: concurrent.futures.Future, limit: int):
-        self.id, self.kind, self.program, self.future = id, kind, program, future
-        self.limit = limit  # bytes per stream
-        self.started = 0.0
-        self.zygote: _Zygote | None = None
-        self._outputs: dict[int, bytearray] = {}  # by descriptor: stdout, stderr
-
-    @property
-    def truncated(self) -> bool:
-        return any(len(output) > self.limit for output in self._outputs.values())
-
-    def start(self, one: "_Zygote") -> None:
-        """Send the program to a zygote. Raises BlockingIOError if it can't take more for now."""
-        reads, sent = [], []
-        try:
-            sent.append(os.memfd_create("program"))
-            with open(sent[0], "wb", closefd=False) as file:
-                file.write(self.program)
-            for _ in range(2):
-                read, write = os.pipe2(os.O_CLOEXEC)
-                os.set_blocking(read, False)
-                reads.append(read)
-                sent.append(write)
-            socket.send_fds(one.client, [zygote.REQUEST.pack(Op.RUN, self.id)], sent, socket.MSG_DONTWAIT)
-        except BaseException:
-            for read in reads:
-                os.close(read)
-            raise
-        finally:
-            for descriptor in sent:
-                os.close(descriptor)
-        self._outputs = {read: bytearray() for read in reads}
-        self.zygote, self.started = one, time.monotonic()
-
-    def read(self) -> None:
-        """Take what there is, up to one byte more than the limit."""
-        for pipe, output in self._outputs.items():
-            with contextlib.suppress(BlockingIOError):
-                while len(output) <= self.limit and (piece := os.read(pipe, self.limit + 1 - len(output))):
-                    output += piece
-
-    def close(self) -> tuple[str, str]:
-        """Let go of the pipes; what came through them, as text."""
-        for pipe in self._outputs:
-            os.close(pipe)
-        texts = [bytes(o[: self.limit]).decode("utf-8", "backslashreplace") for o in self._outputs.values()]
-        self._outputs = {pipe: output for pipe, output in enumerate(self._outputs.values())}
-        return (texts[0], texts[1]) if texts else ("", "")
-
-
-class _Zygote:
-    """A zygote's process and the socket to it."""
-
-    def __init__(self, limits: config.Sandbox, around: list[str], kind: str, *, lock_down: bool):
-        self.client, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._log, log = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        settings = zygote.Settings(
-            socket=theirs.fileno(),
-            kind=kind,
-            site_folders=levels.site_folders(),
-            readable=levels.readable(),
-            timeout_s=limits.timeout_s,
-            memory_bytes=limits.memory_mb << 20,
-            spares=min(limits.workers, zygote.MOST_SPARES),
-            lockdown=lock_down,
-        )
-        python = [sys.executable, *_PYTHON_FLAGS, "-m", "dsmath.tool.zygote", json.dumps(dataclasses.asdict(settings))]
-        try:
-            self.process = subprocess.Popen(
-                [*around, *python],
-                cwd="/",
-                env=_ENVIRONMENT | {"PYTHONPATH": str(Path(dsmath.__file__).parents[1])},
-                stdin=subprocess.DEVNULL,
-                stdout=log,  # a pipe, as a program's stdout will be: Python asks once whether it can seek
-                stderr=log,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,
-            )
-        finally:
-            theirs.close()
-            os.close(log)
-
-    def kill(self, id: int) -> None:
-        """Have a program killed."""
-        with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
-            self.client.send(zygote.REQUEST.pack(Op.KILL, id), socket.MSG_DONTWAIT)
-
-    def close(self) -> str:
-        """End it, and with it every program that it runs; what it said last, if something went wrong."""
-        self.client.close()
-        try:
-            self.process.wait(CLOSE_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-        said = self.said()
-        os.close(self._log)
-        return said
-
-    def said(self) -> str:
-        """What it or a child that could not be locked down wrote to its standard error."""
-        with contextlib.suppress(BlockingIOError):
-            return os.read(self._log, 65536).decode("utf-8", "backslashreplace").strip()
-        return ""
 
 
 def _check(limits: config.Sandbox) -> None:

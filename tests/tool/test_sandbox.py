@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -321,6 +322,50 @@ def test_cancelling_kills(sandbox):
     assert time.monotonic() - start < 0.9, "before any of them would have timed out"
     concurrent.futures.wait(futures, timeout=5)
     assert all(future.cancelled() for future in futures)
+
+
+def test_cancelling_before_a_program_has_started_hurts_no_other():
+    with Sandbox(LIMITS) as sandbox:
+        victim = sandbox.submit("import time\ntime.sleep(0.6)\nprint('well')")
+        for _ in range(40):
+            sandbox.submit("print(1)").cancel()
+        assert victim.result().stdout == "well\n"
+
+
+def test_a_program_too_large_for_its_memory_is_out_of_memory_and_hurts_no_other(sandbox):
+    with Sandbox(dataclasses.replace(LIMITS, memory_mb=16)) as small:
+        victim = small.submit("import time\ntime.sleep(0.6)\nprint('well')")
+        assert [small.run("#" * (24 << 20)).exit for _ in range(7)] == [Exit.MEMORY] * 7
+        assert victim.result().stdout == "well\n"
+
+
+def test_a_callback_may_run_programs(sandbox):
+    later = []
+    done = threading.Event()
+
+    def go_on(_):
+        later.append(sandbox.submit("print(2)"))
+        done.set()
+
+    sandbox.submit("print(1)").add_done_callback(go_on)
+    assert done.wait(5)
+    assert later[0].result().stdout == "2\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "printed"),
+    [
+        ("def f(n): return 0 if n == 0 else 1 + f(n - 1)\nprint(f(998))", "998\n"),
+        ("sum = 5\nprint(__builtins__.sum([1, 2, 3]))", "6\n"),
+        ("count = 3\nclass A:\n    def __del__(self):\n        print(count)\na = A()", "3\n"),
+        ("import sys\nprint(sys.argv, sys.orig_argv, '/' in sys.path)", "[''] [''] False\n"),
+        ("from concurrent.futures import ThreadPoolExecutor as T\nprint(list(T(3).map(abs, [-1, -2])))", "[1, 2]\n"),
+        ("import os\nprint(os.read(0, 1))", "b''\n"),
+    ],
+)
+def test_programs_see_a_python_like_any_other(sandbox, code, printed):
+    ran = sandbox.run(code)
+    assert ran.stdout == printed, ran.stderr
 
 
 def test_close_kills_what_runs_and_cancels_what_waits():
