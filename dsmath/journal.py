@@ -1,14 +1,14 @@
 """JSON Lines files that survive a crash: trajectories, scores, metrics.
 
 A line is whole or absent: a writer that was killed leaves at most one torn line at the end, which the next writer cuts
-off and a reader skips.
+off and a reader skips. Files that are made in one go (`write`) are whole or absent altogether.
 """
 
 import errno
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -80,6 +80,28 @@ def numbered(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, record
     if bad:
         log.warning("%s: skipped %d bad line%s", path, bad, "s" * (bad > 1))
+
+
+def line(record: dict[str, Any]) -> str:
+    """One line of JSON."""
+    return json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def write(path: Path, lines: Iterable[str]) -> None:
+    """Write a file whole or not at all; its folder is made."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.writelines(lines)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as e:
+        raise UserError(f"cannot write {path}: {e.strerror}; free some space or choose another place") from e
+    finally:
+        if temporary.exists():
+            temporary.unlink()
 
 
 def _cut_torn_line(file: BinaryIO) -> None:

@@ -18,7 +18,7 @@ import rich.console
 import rich.progress
 from absl import flags
 
-from dsmath import config
+from dsmath import config, journal
 from dsmath.cli import experiment
 from dsmath.error import UserError
 
@@ -129,7 +129,6 @@ def _evaluate_suite(
     settings: config.Config, workdir: Path, loaded: _Loaded, sandbox, mode: str, problems: list
 ) -> dict[str, Any]:
     """Roll out what the journal lacks, and score it."""
-    from dsmath import journal
     from dsmath.score import scoring
     from dsmath.text.generation import Sampling
     from dsmath.text.template import TEMPLATES
@@ -175,7 +174,7 @@ def _check_same(folder: Path, now: dict[str, Any]) -> None:
     from dsmath.score import scoring
 
     if not (folder / scoring.SETTINGS).exists():
-        scoring.write(folder / scoring.SETTINGS, [json.dumps(now, indent=1)])
+        journal.write(folder / scoring.SETTINGS, [json.dumps(now, indent=1)])
         return
     before = scoring.read_settings(folder)
     for name, value in now.items():

@@ -11,7 +11,8 @@ Examples:
 import collections
 import concurrent.futures
 import dataclasses
-import json
+import errno
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -61,16 +62,16 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
 
 def _run_all(sandbox, programs: Path, out: Path) -> dict[str, Any]:
     """Run a file of programs; results are written in the order of the programs."""
+    if not out.parent.is_dir():
+        raise UserError(f"cannot write {out}: {os.strerror(errno.ENOENT)}; choose another --out")
     exits: collections.Counter[str] = collections.Counter()
-    temporary = out.with_name(out.name + ".tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            for id, ran in _in_order(sandbox, _programs(programs)):
-                exits[ran.exit.value] += 1
-                file.write(json.dumps({"id": id} | _record(sandbox, ran), ensure_ascii=False) + "\n")
-        temporary.replace(out)
-    except OSError as e:
-        raise UserError(f"cannot write {out}: {e.strerror}; choose another --out") from e
+
+    def lines() -> Iterator[str]:
+        for id, ran in _in_order(sandbox, _programs(programs)):
+            exits[ran.exit.value] += 1
+            yield journal.line({"id": id} | _record(sandbox, ran))
+
+    journal.write(out, lines())
     result = {"programs": exits.total(), "exits": dict(sorted(exits.items())), "out": str(out)}
     print(f"{result['programs']} programs: {result['exits']}", file=sys.stderr)
     return result | {"level": sandbox.level}

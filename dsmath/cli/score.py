@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 from rich.console import Console
 
+from dsmath import journal
 from dsmath.cli import experiment
 from dsmath.error import UserError
 
@@ -52,7 +53,6 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
 
 
 def _score_outputs(values: flags.FlagValues, out: Path) -> dict[str, Any]:
-    from dsmath import journal
     from dsmath.report import agreement
     from dsmath.score import outputs
 
@@ -89,11 +89,9 @@ def _last_grader(folder: Path) -> str:
 
 
 def _show(sheets: list["Sheet"], path: Path, console: Console) -> None:
-    from dsmath.score import scoring
-
     for sheet in sheets:
         console.print(sheet.terminal())
-    scoring.write(path, ["# Graders\n\n" + "\n".join(sheet.markdown() for sheet in sheets)])
+    journal.write(path, ["# Graders\n\n" + "\n".join(sheet.markdown() for sheet in sheets)])
     console.print(f"Written to {path}", soft_wrap=True, highlight=False)
 
 

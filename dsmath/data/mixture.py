@@ -20,6 +20,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
+from dsmath import journal
 from dsmath.config import Config
 from dsmath.data import builders, readers
 from dsmath.data.example import Example
@@ -80,9 +81,7 @@ def prepare(config: Config, out: Path, data_dir: Path | None) -> dict[str, Any]:
         "sources": sources,
         "sha256": _sha256(out, sources),
     }
-    part = out / f"{MANIFEST}.part"
-    part.write_text(json.dumps(manifest, indent=1, sort_keys=True))
-    os.replace(part, out / MANIFEST)
+    journal.write(out / MANIFEST, [json.dumps(manifest, indent=1, sort_keys=True)])
     log.info("wrote %d examples to %s", manifest["examples"], out)
     return _read_manifest(out)
 

@@ -10,12 +10,13 @@ from typing import Any
 
 from rich.console import Console
 
+from dsmath import journal
 from dsmath.error import UserError
 from dsmath.report import agreement, details, table5
 from dsmath.report import paired as pairs
 from dsmath.report.sheet import Sheet, percent
 from dsmath.score import suites
-from dsmath.score.scoring import SUMMARY, write
+from dsmath.score.scoring import SUMMARY
 
 _INTRODUCTION = """# Results
 
@@ -54,7 +55,7 @@ def report(workdir: Path, console: Console | None = None, *, against: Path | Non
         "table5_csv": (folder / "table5.csv", table5.csv(cells)),
     }
     for path, text in pages.values():
-        write(path, [text])
+        journal.write(path, [text])
     console.print(f"Written to {', '.join(str(path) for path, _ in pages.values())}", soft_wrap=True, highlight=False)
     return {
         "results": [{key: value for key, value in summary.items() if key != "folder"} for summary in summaries],

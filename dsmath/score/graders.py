@@ -72,14 +72,16 @@ def _math_verify_rule(item: Item, prediction: Answer, gold: Answer, verify: Call
     return "equal" if verify(math_verify.gold_text(item.suite, item.gold_source), item.output) else ""
 
 
+_REFERENCE = Grader(
+    extract=extract.extract,
+    gold=extract.gold_answer,
+    rule=_reference_rule,
+    symbolic=symbolic.symbolic_equal,
+    check=symbolic.check_parser,
+)
+
 GRADERS = {
-    "reference": Grader(
-        extract=extract.extract,
-        gold=extract.gold_answer,
-        rule=_reference_rule,
-        symbolic=symbolic.symbolic_equal,
-        check=symbolic.check_parser,
-    ),
+    "reference": _REFERENCE,
     "strict": Grader(
         extract=extraction.extract,
         gold=extraction.gold_answer,
@@ -95,13 +97,7 @@ GRADERS = {
         check=math_verify.check,
         quick=False,
     ),
-    "reference_output": Grader(
-        extract=extract.extract_output,
-        gold=extract.gold_answer,
-        rule=_reference_rule,
-        symbolic=symbolic.symbolic_equal,
-        check=symbolic.check_parser,
-    ),
+    "reference_output": dataclasses.replace(_REFERENCE, extract=extract.extract_output),
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import rich.console
 import rich.progress
 
+from dsmath import journal
 from dsmath.error import UserError
 from dsmath.score import foreign, graders, scoring
 from dsmath.score.statistics import accuracy
@@ -54,11 +55,11 @@ def score_outputs(
                 graded[i]["verdicts"] = scoring.side_by_side(
                     graded[i], main, {n: found[i] for n, found in others.items()}
                 )
-            yield scoring.line(graded[i])
+            yield journal.line(graded[i])
 
     if Path(out).is_dir():
         raise UserError(f"{out} is a folder; expected the file to write, such as {out}/scores.jsonl")
-    scoring.write(Path(out), lines())  # opened before it is graded: a wrong path costs nothing
+    journal.write(Path(out), lines())  # opened before it is graded: a wrong path costs nothing
     problems = [_problem(record) for record in records]
     return {
         "outputs": str(path),

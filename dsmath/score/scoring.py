@@ -19,7 +19,6 @@ import collections
 import dataclasses
 import json
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -93,9 +92,9 @@ def score(
             for i, record in enumerate(records)
         ]
         summary["graders"] = accuracies([record["id"] for record in records], lines)
-        write(folder / GRADERS, map(line, lines))
-    write(folder / SCORES, (line({name: r[name] for name in _SCORE if name in r}) for r in records))
-    write(folder / SUMMARY, [json.dumps(summary, ensure_ascii=False, indent=1) + "\n"])
+        journal.write(folder / GRADERS, map(journal.line, lines))
+    journal.write(folder / SCORES, (journal.line({name: r[name] for name in _SCORE if name in r}) for r in records))
+    journal.write(folder / SUMMARY, [json.dumps(summary, ensure_ascii=False, indent=1) + "\n"])
     return summary
 
 
@@ -203,25 +202,3 @@ def _common(trajectories: list[Record], key: str, folder: Path) -> str:
             f"{folder / TRAJECTORIES} mixes {key} {values[0]!r} and {values[1]!r}; expected one per journal"
         )
     return values[0]
-
-
-def line(record: Record) -> str:
-    """One line of JSON."""
-    return json.dumps(record, ensure_ascii=False) + "\n"
-
-
-def write(path: Path, lines: Iterable[str]) -> None:
-    """Write a file whole or not at all; its folder is made."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.writelines(lines)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as e:
-        raise UserError(f"cannot write {path}: {e.strerror}; free some space or choose another place") from e
-    finally:
-        if temporary.exists():
-            temporary.unlink()

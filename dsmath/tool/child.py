@@ -29,7 +29,7 @@ OPEN_FILES = 64
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """What a child is allowed. `landlock` and `calls` are None where the kernel lacks them or none were asked for."""
+    """What a child is allowed. The last two are None where the kernel lacks them or none were asked for."""
 
     cpu_s: int  # a backstop behind the zygote's own measurement
     landlock: int | None  # descriptor

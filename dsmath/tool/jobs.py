@@ -43,11 +43,12 @@ class Job:
         self.limit = limit  # bytes per stream
         self.started = 0.0
         self.zygote: ZygoteProcess | None = None
-        self._outputs: dict[int, bytearray] = {}  # by descriptor: stdout, stderr
+        self._pipes: list[int] = []
+        self._outputs = [bytearray(), bytearray()]  # stdout, stderr
 
     @property
     def truncated(self) -> bool:
-        return any(len(output) > self.limit for output in self._outputs.values())
+        return any(len(output) > self.limit for output in self._outputs)
 
     def start(self, one: "ZygoteProcess") -> None:
         """Send the program to a zygote. Raises BlockingIOError if it can't take more for now."""
@@ -69,23 +70,22 @@ class Job:
         finally:
             for descriptor in sent:
                 os.close(descriptor)
-        self._outputs = {read: bytearray() for read in reads}
+        self._pipes = reads
         self.zygote, self.started = one, time.monotonic()
 
     def read(self) -> None:
         """Take what there is, up to one byte more than the limit."""
-        for pipe, output in self._outputs.items():
+        for pipe, output in zip(self._pipes, self._outputs, strict=True):
             with contextlib.suppress(BlockingIOError):
                 while len(output) <= self.limit and (piece := os.read(pipe, self.limit + 1 - len(output))):
                     output += piece
 
     def close(self) -> tuple[str, str]:
         """Let go of the pipes; what came through them, as text."""
-        for pipe in self._outputs:
+        for pipe in self._pipes:
             os.close(pipe)
-        texts = [bytes(o[: self.limit]).decode("utf-8", "backslashreplace") for o in self._outputs.values()]
-        self._outputs = {pipe: output for pipe, output in enumerate(self._outputs.values())}
-        return (texts[0], texts[1]) if texts else ("", "")
+        stdout, stderr = (bytes(o[: self.limit]).decode("utf-8", "backslashreplace") for o in self._outputs)
+        return stdout, stderr
 
 
 class ZygoteProcess:

@@ -91,6 +91,20 @@ def _last_block(turn: Turn) -> Program | None:
     return None if code is None else Program(code)
 
 
+_TORA = Protocol(
+    name="tora",
+    instructions=INSTRUCTIONS,
+    stop=(OUTPUT_FENCE,),
+    rounds=4,
+    max_new=1024,
+    timeout_s=5.0,
+    goes_on=_unanswered,
+    program=_last_block,
+    refused=programs.REFUSED,
+    shown=programs.shown_by_tora,
+    grader="strict",
+)
+
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
@@ -120,31 +134,7 @@ PROTOCOLS = {
             shown=programs.shown_strictly,
             grader="strict",
         ),
-        Protocol(
-            name="tora",
-            instructions=INSTRUCTIONS,
-            stop=(OUTPUT_FENCE,),
-            rounds=4,
-            max_new=1024,
-            timeout_s=5.0,
-            goes_on=_unanswered,
-            program=_last_block,
-            refused=programs.REFUSED,
-            shown=programs.shown_by_tora,
-            grader="strict",
-        ),
-        Protocol(
-            name="qwen2.5-math",
-            instructions=INSTRUCTIONS,
-            stop=(OUTPUT_FENCE,),
-            rounds=4,
-            max_new=2048,
-            timeout_s=5.0,
-            goes_on=_unanswered,
-            program=_last_block,
-            refused=programs.REFUSED,
-            shown=programs.shown_by_tora,
-            grader="strict",
-        ),
+        _TORA,
+        dataclasses.replace(_TORA, name="qwen2.5-math", max_new=2048),
     )
 }

@@ -1,6 +1,5 @@
 """What a run reports: `metrics.jsonl` and TensorBoard, one line per step, and model FLOP utilisation."""
 
-import json
 import os
 import time
 from pathlib import Path
@@ -14,7 +13,6 @@ from tensorboardX.proto.summary_pb2 import Summary
 
 from dsmath import journal
 from dsmath.config import Arch
-from dsmath.error import UserError
 from dsmath.train.step import Metrics
 
 # Dense bf16 peak of one chip, FLOP/s, by jax's device_kind. NVIDIA: data sheets of H100 SXM and A100; TPU: the system
@@ -121,10 +119,5 @@ def _drop_after(path: Path, step: int) -> dict[str, float]:
     if not path.exists():
         return {}
     kept = [record for record in journal.read(path) if record["step"] <= step]
-    temporary = path.with_suffix(".jsonl.tmp")
-    try:
-        temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
-        os.replace(temporary, path)
-    except OSError as e:
-        raise UserError(f"cannot write {path}: {e.strerror}; choose another --workdir") from e
+    journal.write(path, map(journal.line, kept))
     return kept[-1] if kept else {}
