@@ -20,11 +20,11 @@ import torch
 import transformers
 
 from dsmath.config import Arch
-from dsmath.data import readers
 from dsmath.engine.engine import Engine
 from dsmath.model import decoder, gguf, hf, smollm2
-from dsmath.text import template, tokenizer
-from dsmath.text.generation import Request, Sampling
+from dsmath.suites import readers
+from dsmath.text import dialogue, tokenizer
+from dsmath.text.generator import Request, Sampling
 
 BATCH = 16
 GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0, seed=0)
@@ -91,9 +91,9 @@ def main() -> None:
     file = smollm2.fetch()
     arch, params = gguf.load(file)
     tok = tokenizer.from_gguf(file)
-    chat = template.TEMPLATES["chatml"]
+    chat = dialogue.TEMPLATES["chatml"]
     problems = readers.problems("gsm8k", args.data_dir, limit=args.problems)
-    prompts = [template.prompt(p.question, lang=p.lang, mode="cot", template=chat, tokenizer=tok).ids for p in problems]
+    prompts = [dialogue.prompt(p.question, lang=p.lang, mode="cot", template=chat, tokenizer=tok).ids for p in problems]
     model = load_peer(arch, params, [tok.eos])
     unstacked = jax.device_put(decoder.unstack(params))
     for name, max_new, ends in (("fixed", args.fixed, []), ("natural", args.max_new, [tok.eos])):

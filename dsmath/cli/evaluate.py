@@ -44,8 +44,8 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
 
 def evaluate(settings: config.Config, workdir: Path, data_dir: Path | None, *, step: int | None) -> dict[str, Any]:
     """Evaluate one checkpoint on every suite and mode of the config."""
-    from dsmath.data import readers
-    from dsmath.tool.sandbox import Sandbox
+    from dsmath.sandbox.client import Sandbox
+    from dsmath.suites import readers
 
     settings = _with_budgets(settings)
     # What can be refused is refused first: a wrong path should not cost a model's loading.
@@ -63,8 +63,8 @@ def evaluate(settings: config.Config, workdir: Path, data_dir: Path | None, *, s
 
 def _with_budgets(settings: config.Config) -> config.Config:
     """The settings, checked, with the protocol's own budgets where none are given."""
+    from dsmath.rollout import protocols, rollout
     from dsmath.score import graders, scoring
-    from dsmath.tool import protocols, rollout
 
     for mode in settings.eval.modes:
         if mode not in rollout.MODES:
@@ -103,7 +103,7 @@ def _load(settings: config.Config, workdir: Path, step: int | None) -> _Loaded:
     from dsmath.model import decoder
     from dsmath.model.fingerprint import fingerprint
     from dsmath.sharding import make_mesh
-    from dsmath.text import template
+    from dsmath.text import dialogue
 
     mesh = make_mesh(settings.mesh)
     tokenizer = experiment.tokenizer(settings, workdir)
@@ -115,7 +115,7 @@ def _load(settings: config.Config, workdir: Path, step: int | None) -> _Loaded:
         decoder.unstack(decoder.cast(params, dtype)),
         settings.model,
         tokenizer,
-        end_tokens={template.end_token(template.TEMPLATES[settings.start.template], tokenizer), tokenizer.eos},
+        end_tokens={dialogue.end_token(dialogue.TEMPLATES[settings.start.template], tokenizer), tokenizer.eos},
         slots=settings.eval.slots,
         cache_length=settings.eval.cache_length,
         decode_steps=settings.eval.decode_steps,
@@ -129,11 +129,11 @@ def _evaluate_suite(
     settings: config.Config, workdir: Path, loaded: _Loaded, sandbox, mode: str, problems: list
 ) -> dict[str, Any]:
     """Roll out what the journal lacks, and score it."""
+    from dsmath.rollout import protocols
+    from dsmath.rollout.rollout import rollout
     from dsmath.score import scoring
-    from dsmath.text.generation import Sampling
-    from dsmath.text.template import TEMPLATES
-    from dsmath.tool import protocols
-    from dsmath.tool.rollout import rollout
+    from dsmath.text.dialogue import TEMPLATES
+    from dsmath.text.generator import Sampling
 
     name = f"{problems[0].suite}-{mode}"
     if settings.eval.protocol != "reference":

@@ -41,7 +41,7 @@ def define(values: flags.FlagValues) -> None:
 
 def run(values: flags.FlagValues) -> dict[str, Any]:
     """Run, and return the record of the program, or how many of the file's programs ended how."""
-    from dsmath.tool.sandbox import Sandbox
+    from dsmath.sandbox.client import Sandbox
 
     if bool(values.file) == bool(values.jsonl):
         raise UserError("expected one of FILE.py and --jsonl PROGRAMS; see dsmath run --help")

@@ -53,20 +53,20 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
 
 
 def _score_outputs(values: flags.FlagValues, out: Path) -> dict[str, Any]:
-    from dsmath.report import agreement
+    from dsmath.report import disagreements
     from dsmath.score import outputs
 
     summary = outputs.score_outputs(Path(values.outputs), out, suite=values.suite, grader=values.grader or DEFAULT)
     console = Console(stderr=values.json)
     if "graders" in summary:
         lines = [{"id": number, **line} for number, line in enumerate(journal.read(out), 1)]
-        _show(agreement.sheets(lines, Path(values.outputs).name), out.with_name(f"{out.name}.graders.md"), console)
+        _show(disagreements.sheets(lines, Path(values.outputs).name), out.with_name(f"{out.name}.graders.md"), console)
     console.print(_sentence(summary), soft_wrap=True, highlight=False, markup=False)
     return summary
 
 
 def _score_journals(values: flags.FlagValues) -> dict[str, Any]:
-    from dsmath.report import agreement
+    from dsmath.report import disagreements
     from dsmath.score import scoring
 
     workdir = experiment.workdir(values)
@@ -76,7 +76,7 @@ def _score_journals(values: flags.FlagValues) -> dict[str, Any]:
     summaries = [scoring.score(path.parent, grader=values.grader or _last_grader(path.parent)) for path in journals]
     if values.grader == scoring.ALL:
         runs = [{**summary, "folder": path.parent} for summary, path in zip(summaries, journals, strict=True)]
-        _show(agreement.sheets_of_runs(runs), workdir / "report" / "graders.md", Console(stderr=values.json))
+        _show(disagreements.sheets_of_runs(runs), workdir / "report" / "graders.md", Console(stderr=values.json))
     return {"summaries": summaries}
 
 

@@ -12,9 +12,8 @@ import tensorflow_datasets as tfds
 
 from dsmath import config
 from dsmath.data import gsm8k
-from dsmath.data.embedded import generate
-from dsmath.data.example import Example
-from dsmath.text.source import Piece, Source
+from dsmath.records import Example, Piece, Source
+from dsmath.suites.embedded import generate
 
 TEXTS = ("id", "source", "lang", "mode", "question", "answer")
 Keyed = Iterator[tuple[str, dict[str, Any]]]
@@ -34,7 +33,7 @@ class ExampleBuilder(tfds.core.GeneratorBasedBuilder):
 
 
 class Embedded(ExampleBuilder):
-    """Generated word problems: dsmath/data/embedded."""
+    """Generated word problems: dsmath/suites/embedded."""
 
     name = "embedded"
 

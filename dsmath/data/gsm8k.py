@@ -24,12 +24,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dsmath import config
-from dsmath.data import layouts, published
-from dsmath.data.example import Example
 from dsmath.error import UserError
-from dsmath.text.source import Piece, Source
-from dsmath.text.template import with_program
-from dsmath.tool.sandbox import Exit, Sandbox
+from dsmath.records import Example, Exit, Piece, Source
+from dsmath.sandbox.client import Sandbox
+from dsmath.suites import layouts, published
+from dsmath.text.dialogue import with_program
 
 SOURCE = "gsm8k"
 CONCLUSION = "The answer is \\boxed{{{}}}."

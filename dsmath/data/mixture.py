@@ -22,9 +22,10 @@ import tensorflow_datasets as tfds
 
 from dsmath import journal
 from dsmath.config import Config
-from dsmath.data import builders, readers
-from dsmath.data.example import Example
+from dsmath.data import builders
 from dsmath.error import UserError
+from dsmath.records import Example
+from dsmath.suites import readers
 
 log = logging.getLogger(__name__)
 

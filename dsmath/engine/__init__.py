@@ -1,1 +1,1 @@
-"""Engine: continuous batching on this host's devices. `dsmath.text.generation` says what it answers."""
+"""Engine: continuous batching on this host's devices. `dsmath.text.generator` says what it answers."""

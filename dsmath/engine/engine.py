@@ -1,4 +1,4 @@
-"""The engine: a `Generator` (dsmath.text.generation) on this host's devices."""
+"""The engine: a `Generator` (dsmath.text.generator) on this host's devices."""
 
 import contextlib
 import dataclasses
@@ -11,12 +11,12 @@ import numpy as np
 
 from dsmath import sharding
 from dsmath.config import Arch
-from dsmath.engine import sampling, step
+from dsmath.engine import device, sampling
 from dsmath.engine.slots import Lease, Seat, Slots
 from dsmath.engine.stops import Watch, cut
 from dsmath.error import UserError
 from dsmath.model import decoder
-from dsmath.text.generation import Completion, Request, Stop
+from dsmath.text.generator import Completion, Request, Stop
 from dsmath.text.tokenizer import Tokenizer
 
 LANE = 32  # tokens of a lane of an extension
@@ -132,13 +132,13 @@ class Engine:
             fresh={s.lease for s in seated}, decoded=[s.lease for s in seats if s], first_B=first_B, out_TB=out_TB
         )
 
-    def _lanes(self, seated: list[Seat]) -> Iterator[tuple[step.Lanes, sampling.Draws | None]]:
+    def _lanes(self, seated: list[Seat]) -> Iterator[tuple[device.Lanes, sampling.Draws | None]]:
         """What the cache lacks of the seated requests, cut into lanes, and these into dispatches of few sizes."""
         cuts = [(seat, start) for seat in seated for start in range(seat.shared, len(seat.request.ids), LANE)]
         while cuts:
             size = self._split * next(n for n in LANES if n * self._split >= len(cuts) or n == LANES[-1])
             part, cuts = cuts[:size], cuts[size:]
-            lanes = step.Lanes(
+            lanes = device.Lanes(
                 tokens_BT=np.zeros((size, LANE), np.int32),
                 slot_B=np.full(size, self._slots.count, np.int32),
                 start_B=np.zeros(size, np.int32),
@@ -204,8 +204,8 @@ class Engine:
         if mesh is not None:
             kept = sharding.shardings(decoder.cache_axes(arch), mesh)
             whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-        extend = functools.partial(step.extend, arch=arch)
-        decode = functools.partial(step.decode, arch=arch, steps=self._decode_steps, ends=self._ends)
+        extend = functools.partial(device.extend, arch=arch)
+        decode = functools.partial(device.decode, arch=arch, steps=self._decode_steps, ends=self._ends)
         self._extend = jax.jit(extend, donate_argnums=1, out_shardings=(kept, whole))
         self._decode = jax.jit(decode, donate_argnums=1, out_shardings=(kept, whole, whole))
-        self._resize = jax.jit(step.resize, static_argnames="length", out_shardings=kept)
+        self._resize = jax.jit(device.resize, static_argnames="length", out_shardings=kept)

@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dsmath.text.generation import Sampling
+from dsmath.text.generator import Sampling
 
 
 class Draws(NamedTuple):
-    """Per row, how its tokens are drawn (`dsmath.text.generation.Sampling`), and what its keys are made of."""
+    """Per row, how its tokens are drawn (`dsmath.text.generator.Sampling`), and what its keys are made of."""
 
     temperature_B: jax.Array | np.ndarray  # f32; 0 is greedy
     top_p_B: jax.Array | np.ndarray  # f32

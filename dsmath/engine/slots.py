@@ -8,7 +8,7 @@ import dataclasses
 from collections import deque
 
 from dsmath.error import UserError
-from dsmath.text.generation import Request
+from dsmath.text.generator import Request
 
 
 @dataclasses.dataclass(frozen=True)

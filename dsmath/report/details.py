@@ -3,8 +3,8 @@
 from typing import Any
 
 from dsmath.report.sheet import Sheet, percent
-from dsmath.score import suites
-from dsmath.score.outcomes import Outcome
+from dsmath.score.counts.outcomes import Outcome
+from dsmath.suites import catalogue
 
 Summary = dict[str, Any]  # of an evaluation: dsmath/score/scoring.py
 
@@ -13,7 +13,7 @@ MODES = {"cot": "CoT", "tool": "TIR", "pot": "PoT"}
 
 def run_cells(summary: Summary) -> tuple[str, str, str]:
     """Which run this is: suite, mode, step."""
-    return suites.find(summary["suite"]).title, mode(summary), str(summary["step"])
+    return catalogue.find(summary["suite"]).title, mode(summary), str(summary["step"])
 
 
 def mode(summary: Summary) -> str:
@@ -122,7 +122,7 @@ def _breakdown(suite: str, dimension: str, runs: list[Summary]) -> Sheet:
     tables = [run["breakdowns"][dimension] for run in runs]
     values = list(dict.fromkeys(value for table in tables for value in table))
     header = (dimension.capitalize(), "n", *(f"{mode(run)} at {run['step']}" for run in runs))
-    return Sheet(f"{suites.find(suite).title} by {dimension}", header, [_row(value, tables) for value in values])
+    return Sheet(f"{catalogue.find(suite).title} by {dimension}", header, [_row(value, tables) for value in values])
 
 
 def _row(value: str, tables: list[dict[str, Any]]) -> tuple[str, ...]:

@@ -8,9 +8,9 @@ from typing import Any
 
 from dsmath import journal
 from dsmath.report.sheet import Sheet
-from dsmath.score import suites
+from dsmath.score.counts.statistics import Difference, McNemar, by_problem, mcnemar, paired_bootstrap
 from dsmath.score.scoring import SCORES
-from dsmath.score.statistics import Difference, McNemar, by_problem, mcnemar, paired_bootstrap
+from dsmath.suites import catalogue
 
 Summary = dict[str, Any]  # of an evaluation, with its folder: dsmath/report/results.py
 
@@ -67,7 +67,7 @@ def sheet(comparisons: list[Paired], modes: dict[str, str]) -> Sheet:
 def _cells(comparison: Paired, modes: dict[str, str]) -> tuple[str, ...]:
     test, difference = comparison.test, comparison.difference
     return (
-        suites.find(comparison.suite).title,
+        catalogue.find(comparison.suite).title,
         f"{modes[comparison.mode_a]} at {comparison.step_a}",
         f"{modes[comparison.mode_b]} at {comparison.step_b}" + (comparison.run_b and f" of {comparison.run_b}"),
         str(comparison.n),

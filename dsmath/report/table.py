@@ -12,11 +12,11 @@ from rich.console import Console
 
 from dsmath import journal
 from dsmath.error import UserError
-from dsmath.report import agreement, details, table5
+from dsmath.report import details, disagreements, table5
 from dsmath.report import paired as pairs
 from dsmath.report.sheet import Sheet, percent
-from dsmath.score import suites
 from dsmath.score.scoring import SUMMARY
+from dsmath.suites import catalogue
 
 _INTRODUCTION = """# Results
 
@@ -47,7 +47,7 @@ def report(workdir: Path, console: Console | None = None, *, against: Path | Non
         console.print(sheet.terminal())
     if any(cell.origin is table5.Origin.MEASURED for cell in cells):
         console.print(table5.terminal(cells))
-    sheets += agreement.sheets_of_runs(summaries)  # for the page alone: `dsmath score` has shown them
+    sheets += disagreements.sheets_of_runs(summaries)  # for the page alone: `dsmath score` has shown them
     folder = Path(workdir) / "report"
     pages = {
         "markdown": (folder / "results.md", _INTRODUCTION + "\n".join(sheet.markdown() for sheet in sheets)),
@@ -87,8 +87,10 @@ def rows(workdir: Path) -> list[dict[str, Any]]:
                 f"{path} has no {missing[0]!r}, it is an older version's; write it again with `dsmath score`"
             )
         summaries.append({**summary, "folder": path.parent})
-    order = list(suites.SUITES)
-    return sorted(summaries, key=lambda s: (order.index(suites.find(s["suite"]).name), s["mode"], _step_key(s["step"])))
+    order = list(catalogue.SUITES)
+    return sorted(
+        summaries, key=lambda s: (order.index(catalogue.find(s["suite"]).name), s["mode"], _step_key(s["step"]))
+    )
 
 
 def _accuracies(summaries: list[dict[str, Any]]) -> Sheet:
@@ -97,7 +99,7 @@ def _accuracies(summaries: list[dict[str, Any]]) -> Sheet:
 
 
 def _accuracy_cells(summary: dict[str, Any]) -> tuple[str, ...]:
-    size = suites.find(summary["suite"]).size
+    size = catalogue.find(summary["suite"]).size
     n, problems = summary["n"], summary.get("problems", summary["n"])
     done = str(n) if size in (None, problems) else f"{problems} of {size}"
     if problems < n:

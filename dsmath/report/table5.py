@@ -18,8 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from dsmath.report import details
-from dsmath.score import suites
-from dsmath.score.statistics import wilson
+from dsmath.score.counts.statistics import wilson
+from dsmath.suites import catalogue
 
 BENCHMARKS = ("gsm8k", "math", "mgsm_zh", "cmath")
 SECTIONS = {"cot": "Chain of thought", "tir": "Tools and programs"}
@@ -65,7 +65,7 @@ def paper() -> list[Cell]:
 
 
 def _paper_cell(row: dict[str, Any], benchmark: str) -> Cell:
-    size = suites.find(benchmark).size
+    size = catalogue.find(benchmark).size
     low, high = wilson(round(row[benchmark] / 100 * size), size)
     return Cell(
         section=row["mode"],
@@ -102,7 +102,7 @@ def _measured_cell(summary: dict[str, Any]) -> Cell:
         high=high,
         origin=Origin.MEASURED,
         n=problems,
-        size=suites.find(summary["suite"]).size,
+        size=catalogue.find(summary["suite"]).size,
         remark=f"mean of {summary['n'] / problems:.0f} samples" if problems < summary["n"] else "",
         mode=summary["mode"],
         step=summary["step"],
@@ -162,7 +162,7 @@ def _figures(cell: Cell) -> str:
 
 
 def _heads() -> list[str]:
-    return [f"{suites.find(name).title} (n = {suites.find(name).size:,})" for name in BENCHMARKS]
+    return [f"{catalogue.find(name).title} (n = {catalogue.find(name).size:,})" for name in BENCHMARKS]
 
 
 def markdown(cells: list[Cell]) -> str:
@@ -214,7 +214,7 @@ def terminal(cells: list[Cell]) -> Table:
     caption = "p: paper, ± what the size of its test set implies. m: measured here, problems done.\n"
     caption += "\n".join(f"[{row.note}] {_note(row)}" for row in found if row.note)
     table = Table(
-        *("System", "Size", *(suites.find(name).title for name in BENCHMARKS)),
+        *("System", "Size", *(catalogue.find(name).title for name in BENCHMARKS)),
         title="Table 5: accuracy in %",
         caption=Text(caption),
         title_justify="left",

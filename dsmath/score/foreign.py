@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dsmath.error import UserError
-from dsmath.score import suites
+from dsmath.suites import catalogue
 
 Record = dict[str, Any]
 
@@ -31,7 +31,7 @@ def read(path: Path, suite: str | None = None) -> Iterator[Record]:
     JSON object, lacks a field, or is of an unknown suite.
     """
     if suite is not None:
-        suites.find(suite)
+        catalogue.find(suite)
     for where, row in _rows(Path(path)):
         for record in _form(row)(row, suite, where):
             _check_suite(record, where)
@@ -106,7 +106,7 @@ def _tora(row: Record, suite: str | None, where: str) -> list[Record]:
         "id": row.get("idx"),
         "suite": suite,
         "question": _text(row, "question", where),
-        "gold_source": _text(row, "gt_cot" if suite in suites.SOLUTIONS else "gt", where),
+        "gold_source": _text(row, "gt_cot" if suite in catalogue.SOLUTIONS else "gt", where),
     }
     outputs = _strings(row, "code", where)
     verdicts = _list(row, "score", where) if "score" in row else [None] * len(outputs)
@@ -149,6 +149,8 @@ def _strings(row: Record, name: str, where: str) -> list[str]:
 
 def _check_suite(record: Record, where: str) -> None:
     if record["suite"] is None:
-        raise UserError(f"{where} lacks 'suite'; expected it there or as --suite, one of: {', '.join(suites.SUITES)}")
-    if not isinstance(record["suite"], str) or record["suite"] not in suites.SUITES:
-        raise UserError(f"{where} has suite {record['suite']!r}; expected one of: {', '.join(suites.SUITES)}")
+        raise UserError(
+            f"{where} lacks 'suite'; expected it there or as --suite, one of: {', '.join(catalogue.SUITES)}"
+        )
+    if not isinstance(record["suite"], str) or record["suite"] not in catalogue.SUITES:
+        raise UserError(f"{where} has suite {record['suite']!r}; expected one of: {', '.join(catalogue.SUITES)}")

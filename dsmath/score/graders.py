@@ -10,11 +10,13 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterable, Iterator
 
+from dsmath.answers import compare, numeric
 from dsmath.error import UserError
-from dsmath.score import equal, extract, math_verify, symbolic
-from dsmath.score.extract import Answer
+from dsmath.records import Answer, Verdict
+from dsmath.score import math_verify
 from dsmath.score.pool import Lost, Pool
-from dsmath.score.strict import compare, extraction, numeric
+from dsmath.score.reference import equal, extract, symbolic
+from dsmath.score.strict import extraction
 
 TIMEOUT_S = 15.0  # per item; reference protocol
 MEMORY_MB = 1024  # of a worker's address space
@@ -29,20 +31,6 @@ class Item:
     question: str
     gold_source: str
     output: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Verdict:
-    """How an item was graded.
-
-    `reason` names the rule that accepted, or else is "different", "no answer", "timeout", "died" (the worker was
-    killed or ran out of memory) or "too deep" (nested beyond Python's recursion limit).
-    """
-
-    prediction: Answer
-    answer: Answer
-    correct: bool
-    reason: str
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,8 +9,8 @@ import logging
 from typing import Any
 
 from dsmath.error import UserError
-from dsmath.score import suites
-from dsmath.score.extract import Answer
+from dsmath.records import Answer
+from dsmath.suites import catalogue
 
 # Pairs of a gold answer and a response, and whether they are the same.
 _KNOWN = (
@@ -54,7 +54,7 @@ def gold_answer(suite: str, question: str, gold_source: str) -> Answer:
 
 def gold_text(suite: str, gold_source: str) -> str:
     """The gold answer as the package wants it: a solution as it is, else a formula between dollars."""
-    return gold_source if suite in suites.SOLUTIONS else f"${gold_source}$"
+    return gold_source if suite in catalogue.SOLUTIONS else f"${gold_source}$"
 
 
 def verify(gold: str, output: str) -> bool:

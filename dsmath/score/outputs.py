@@ -16,7 +16,7 @@ import rich.progress
 from dsmath import journal
 from dsmath.error import UserError
 from dsmath.score import foreign, graders, scoring
-from dsmath.score.statistics import accuracy
+from dsmath.score.counts.statistics import accuracy
 
 
 def score_outputs(

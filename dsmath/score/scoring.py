@@ -28,11 +28,13 @@ import rich.progress
 
 from dsmath import journal
 from dsmath.error import UserError
-from dsmath.score import graders, sampling, words
-from dsmath.score.breakdown import breakdown
-from dsmath.score.outcomes import outcome
-from dsmath.score.statistics import accuracy
-from dsmath.score.tools import tool_use
+from dsmath.score import graders
+from dsmath.score.counts import samples
+from dsmath.score.counts.breakdown import breakdown
+from dsmath.score.counts.outcomes import outcome
+from dsmath.score.counts.statistics import accuracy
+from dsmath.score.counts.tools import tool_use
+from dsmath.score.graded import graded as graded_text
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +80,7 @@ def score(
         return list(rich.progress.track(grading, f"{folder.name}: {name}", total=len(items), console=stderr))
 
     main, *rest = all_graders(common["mode"]) if grader == ALL else [grader]
-    others = {name: grade(name, [_item(t, words.graded(t)) for t in trajectories]) for name in rest}
+    others = {name: grade(name, [_item(t, graded_text(t)) for t in trajectories]) for name in rest}
     records = graded(trajectories, main, grade, strict=others.get("strict"))
     step = int(folder.parent.name) if folder.parent.name.isdecimal() else folder.parent.name
     summary = {"step": step, **common, "grader": main, "settings": read_settings(folder), **summarise(records)}
@@ -109,7 +111,7 @@ def graded(
     """The trajectories with their scores. `strict` are the verdicts of the strict grader, if they are known."""
     ran = [i for i, t in enumerate(trajectories) if t["programs"] and t["programs"][-1]["exit"] == "ok"]
     outputs = [_item(trajectories[i], f"```output\n{trajectories[i]['programs'][-1]['shown']}\n```") for i in ran]
-    verdicts = grade(grader, [_item(t, words.graded(t)) for t in trajectories] + outputs)
+    verdicts = grade(grader, [_item(t, graded_text(t)) for t in trajectories] + outputs)
     program_correct = {i: v.correct for i, v in zip(ran, verdicts[len(trajectories) :], strict=True)}
     records = []
     for i, (trajectory, verdict) in enumerate(zip(trajectories, verdicts, strict=False)):
@@ -120,7 +122,7 @@ def graded(
         ).value
         records.append(record)
     if len({record["id"] for record in records}) < len(records):
-        votes = sampling.vote(records, lambda items: [verdict.correct for verdict in grade(grader, items)])
+        votes = samples.vote(records, lambda items: [verdict.correct for verdict in grade(grader, items)])
         for record, vote in zip(records, votes, strict=True):
             record["vote"] = vote
     return records
@@ -131,7 +133,7 @@ def summarise(records: list[Record]) -> dict[str, Any]:
     several = "vote" in records[0]
     return {
         **accuracy([record["id"] for record in records], [record["correct"] for record in records]),
-        **({"sampling": sampling.sampled(records, [record["vote"] for record in records])} if several else {}),
+        **({"sampling": samples.sampled(records, [record["vote"] for record in records])} if several else {}),
         "breakdowns": breakdown(records),
         "sandbox": sorted({record["sandbox"]["level"] for record in records}),
         "reasons": _counts(record["reason"] for record in records),
@@ -158,7 +160,7 @@ def read_trajectories(path: Path) -> Iterator[Record]:
 def read_scored(folder: Path) -> list[Record]:
     """The trajectories of a folder, each with its score; those without one are left out.
 
-    What dsmath/score/breakdown.py and tools.py take. Raises UserError if a file can't be read.
+    What dsmath/score/counts/breakdown.py and tools.py take. Raises UserError if a file can't be read.
     """
     scores = {(record["id"], record["sample"]): record for record in journal.read(Path(folder) / SCORES)}
     trajectories = read_trajectories(Path(folder) / TRAJECTORIES)

@@ -15,11 +15,11 @@ import rich.progress
 
 from dsmath.config import Config
 from dsmath.data import pipeline
-from dsmath.data.example import Example
 from dsmath.error import UserError
 from dsmath.model import decoder
+from dsmath.records import Example
 from dsmath.sharding import make_mesh, place
-from dsmath.text.template import Template
+from dsmath.text.dialogue import Template
 from dsmath.text.tokenizer import Tokenizer
 from dsmath.train import optimizer as optimizers
 from dsmath.train import step as steps

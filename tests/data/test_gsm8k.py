@@ -8,7 +8,7 @@ import pytest
 from dsmath import config
 from dsmath.data import gsm8k
 from dsmath.error import UserError
-from dsmath.text.source import Source
+from dsmath.records import Source
 
 LIMITS = config.Sandbox(timeout_s=5.0, memory_mb=512, output_kb=16, workers=2, required_level="L1")
 

@@ -13,8 +13,8 @@ import pytest
 
 from dsmath import config
 from dsmath.data import gsm8k, mixture
-from dsmath.data.embedded import generate
 from dsmath.error import UserError
+from dsmath.suites.embedded import generate
 
 ROW = {"question": "How much is 12 x 34?", "answer": "12*34=<<12*34=408>>408 in all.\n#### 408"}
 

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 
 from dsmath.data import pipeline
-from dsmath.data.example import Example
 from dsmath.error import UserError
-from dsmath.text import template, tokenizer
-from dsmath.text.source import Piece, Source
+from dsmath.records import Example, Piece, Source
+from dsmath.text import dialogue, tokenizer
 
-REFERENCE = template.TEMPLATES["reference"]
+REFERENCE = dialogue.TEMPLATES["reference"]
 LENGTH = 256
 
 
@@ -22,7 +21,7 @@ def cot(i: int) -> Example:
 
 
 def tool(i: int) -> Example:
-    solution = template.with_program("Let us run it.", f"print(2 * {i})", str(2 * i), f"So it is {2 * i}.")
+    solution = dialogue.with_program("Let us run it.", f"print(2 * {i})", str(2 * i), f"So it is {2 * i}.")
     return Example(f"tool-{i}", "own", "en", "tool", f"Double {i}?", solution, str(2 * i))
 
 

@@ -11,7 +11,7 @@ from dsmath.config import Arch
 from dsmath.engine.engine import Engine
 from dsmath.model import decoder
 from dsmath.text import tokenizer as tokenizers
-from dsmath.text.generation import Completion, Request, Sampling
+from dsmath.text.generator import Completion, Request, Sampling
 
 ARCH = Arch(
     vocab_size=320,

@@ -7,7 +7,7 @@ import pytest
 
 from dsmath.engine.engine import LANE
 from dsmath.error import UserError
-from dsmath.text.generation import Sampling, Stop
+from dsmath.text.generator import Sampling, Stop
 from tests.engine.conftest import CACHE, GREEDY, prompts, request, run
 
 SAMPLED = Sampling(temperature=0.8, top_p=0.9, top_k=50, seed=7)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dsmath.engine import sampling
-from dsmath.text.generation import Sampling
+from dsmath.text.generator import Sampling
 
 V = 101
 LOGITS = np.random.default_rng(3).normal(size=(6, V)).astype(np.float32) * 2

@@ -7,8 +7,9 @@ import threading
 import pytest
 
 from dsmath.error import UserError
+from dsmath.records import Verdict
 from dsmath.score import math_verify
-from dsmath.score.graders import Item, Verdict, grade, grade_all
+from dsmath.score.graders import Item, grade, grade_all
 
 
 def test_verdicts_are_those_of_the_package():

@@ -4,8 +4,9 @@ import collections
 import re
 from collections.abc import Iterator
 
-from dsmath.score import suites
-from dsmath.score.extract import Answer, last_output
+from dsmath.records import Answer
+from dsmath.score.reference.extract import last_output
+from dsmath.suites import catalogue
 
 _BOX = re.compile(r"(?:\\fbox|\\?boxed)(?![a-zA-Z])\s*")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
@@ -42,7 +43,7 @@ def extract(suite: str, question: str, text: str) -> Answer:
 
 def gold_answer(suite: str, question: str, gold_source: str) -> Answer:
     """The gold answer: of MATH extracted from the solution, of the other suites the string itself."""
-    if suite not in suites.SOLUTIONS:
+    if suite not in catalogue.SOLUTIONS:
         return gold_source.strip()
     if _ONE_OF.search(question) and len(boxes := list(dict.fromkeys(boxed(gold_source)))) > 1:
         return boxes

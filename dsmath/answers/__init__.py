@@ -1,0 +1,1 @@
+"""Answers: mathematics read and compared: bounded, without `eval`, without SymPy."""

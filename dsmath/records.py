@@ -1,0 +1,210 @@
+"""The records that the rooms pass to each other, and the few names that all of them share. Imports nothing of ours.
+
+    Problem -> Trajectory -> Verdict          what is asked, what was answered, how it was graded
+    Example                                   what is trained on
+
+Text remembers who wrote it: a `Piece` has one writer, and a token is trained on iff its writer is one that is trained.
+"""
+
+import dataclasses
+import enum
+from typing import Any
+
+COT, TOOL, POT = "cot", "tool", "pot"  # chain of thought; text and programs in turn; one program, which is the answer
+MODES = (COT, TOOL, POT)
+
+FENCE = "```"
+PYTHON_FENCE = "```python"
+OUTPUT_FENCE = "```output"
+
+
+class Source(enum.IntEnum):
+    """The writer of a piece of text."""
+
+    PROMPT = 0
+    MODEL = 1
+    TOOL = 2  # what a program printed
+    FRAME = 3  # what the loop of model and program writes around that
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """A stretch of text by one writer. `ids` are its tokens as they were sampled or encoded, if anyone knows them."""
+
+    source: Source
+    text: str
+    ids: tuple[int, ...] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """A question of a suite, with what its grader needs."""
+
+    id: str  # unique and stable: "gsm8k-test-17"
+    suite: str
+    lang: str  # "en" or "zh"
+    question: str
+    gold: str  # the answer, or for MATH the solution, from which the grader extracts it
+    meta: dict[str, Any]  # level, subject, grade, ...: JSON values
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """A question and a solution to train on, in pieces that say who writes them.
+
+    Mode "cot": one piece by the model. Mode "tool": the model writes prose and a program and asks for its output, the
+    tool answers, the model concludes; `dsmath.text.dialogue` says how that looks.
+    """
+
+    id: str
+    source: str  # "embedded", "gsm8k", ...
+    lang: str
+    mode: str  # of MODES
+    question: str
+    solution: tuple[Piece, ...]
+    answer: str
+
+
+class Stop(enum.StrEnum):
+    """Why a generation ended, and with it a response."""
+
+    END = "end"  # the model ended its turn
+    TEXT = "text"  # a stop text, which is not in the generation
+    LENGTH = "length"  # the most new tokens, or a full cache
+    TOO_LONG = "too_long"  # nothing was generated: the prompt doesn't fit
+
+
+class Exit(enum.StrEnum):
+    """How a program ended."""
+
+    OK = "ok"
+    ERROR = "error"  # an exception, a non-zero status, or a signal
+    TIMEOUT = "timeout"
+    MEMORY = "memory"  # or more threads than allowed
+    OUTPUT = "output"  # it wrote more than it may
+    SANDBOX = "sandbox"  # the sandbox failed or was closed: nothing is known about the program
+
+
+@dataclasses.dataclass(frozen=True)
+class Ran:
+    """What a program did. `stdout` and `stderr` hold what was written before the end, whatever the end was."""
+
+    exit: Exit
+    stdout: str
+    stderr: str
+    cpu_s: float
+    wall_s: float
+    peak_bytes: int  # resident, including the interpreter with its libraries
+    truncated: bool  # whether a stream was cut at its limit
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A program of a response: what ran, what it did, and what the model was shown of that."""
+
+    code: str
+    ran: Ran
+    shown: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Trajectory:
+    """A response to a problem, with all that its grade depends on: a line of trajectories.jsonl."""
+
+    problem: Problem
+    sample: int  # of the problem's samples, from 0
+    mode: str  # of MODES
+    prompt: Piece
+    response: tuple[Piece, ...]
+    stop: Stop  # of the last generation
+    programs: tuple[Program, ...]
+    seed: int
+    protocol: str
+    checkpoint: str  # with the fingerprint of its weights
+    sandbox: dict[str, Any]  # the level that was active, and the limits
+    elapsed_s: float = 0.0  # since the trajectory before, by the clock of the process that made both
+    waited_s: float = 0.0  # of these, without anything to generate, for programs
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What names it in a journal."""
+        return self.problem.id, self.sample
+
+    @property
+    def text(self) -> str:
+        """The response, whoever wrote it."""
+        return "".join(piece.text for piece in self.response)
+
+    @property
+    def generated_tokens(self) -> int | None:
+        """By the model; None where the generator didn't tell them."""
+        by_model = [piece.ids for piece in self.response if piece.source is Source.MODEL]
+        return None if None in by_model else sum(map(len, by_model))
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values; `from_json` is the inverse."""
+        programs = [{"code": p.code, **dataclasses.asdict(p.ran), "shown": p.shown} for p in self.programs]
+        rest = {field: getattr(self, field) for field in ("seed", "protocol", "checkpoint", "sandbox")}
+        return {
+            "version": TRAJECTORY_VERSION,
+            **dataclasses.asdict(self.problem),
+            "sample": self.sample,
+            "mode": self.mode,
+            "prompt": _piece_to_json(self.prompt),
+            "response": [_piece_to_json(piece) for piece in self.response],
+            "stop": self.stop.value,
+            "programs": programs,
+            **rest,
+            "elapsed_s": round(self.elapsed_s, 4),
+            "waited_s": round(self.waited_s, 4),
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Trajectory":
+        """Raises KeyError for a field that is missing, ValueError or TypeError for one that is no such value."""
+        if values["version"] != TRAJECTORY_VERSION:
+            raise ValueError(f"version is {values['version']!r}; expected {TRAJECTORY_VERSION}")
+        return cls(
+            problem=Problem(**{field.name: values[field.name] for field in dataclasses.fields(Problem)}),
+            prompt=_piece_from_json(values["prompt"]),
+            response=tuple(map(_piece_from_json, values["response"])),
+            stop=Stop(values["stop"]),
+            programs=tuple(map(_program_from_json, values["programs"])),
+            **{name: values[name] for name in ("sample", "mode", "seed", "protocol", "checkpoint", "sandbox")},
+            **{name: values[name] for name in ("elapsed_s", "waited_s")},
+        )
+
+
+TRAJECTORY_VERSION = 2  # 1 was a response in one text, with spans of what programs printed
+
+
+def _piece_to_json(piece: Piece) -> dict[str, Any]:
+    ids = {} if piece.ids is None else {"ids": list(piece.ids)}
+    return {"source": piece.source.name.lower(), "text": piece.text, **ids}
+
+
+def _piece_from_json(values: dict[str, Any]) -> Piece:
+    ids = tuple(values["ids"]) if "ids" in values else None
+    return Piece(Source[values["source"].upper()], values["text"], ids)
+
+
+def _program_from_json(values: dict[str, Any]) -> Program:
+    ran = {field.name: values[field.name] for field in dataclasses.fields(Ran)}
+    return Program(values["code"], Ran(**ran | {"exit": Exit(values["exit"])}), values["shown"])
+
+
+Answer = str | list[str]  # MATH compares all boxed answers, the other suites the last one
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """How a response was graded.
+
+    `reason` names the rule that accepted, or else is "different", "no answer", "timeout", "died" (the worker was
+    killed or ran out of memory) or "too deep" (nested beyond Python's recursion limit).
+    """
+
+    prediction: Answer
+    answer: Answer
+    correct: bool
+    reason: str

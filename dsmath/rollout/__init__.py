@@ -1,0 +1,1 @@
+"""Rollout: the loop of model and program, protocols of tool use, and the evaluation of a suite."""

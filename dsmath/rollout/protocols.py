@@ -1,0 +1,139 @@
+"""Protocols of tool use: how often a model may go on, which of its code runs, what it sees of the result.
+
+`reference` is the DeepSeekMath authors' evaluation code to the letter, with one exception: what a program prints never
+passes for the model's own words, so a fence in its output opens no program. `strict` keeps state between programs as
+a notebook does. `tora` and `qwen2.5-math` have the budgets, stops and clipping of those harnesses
+(github.com/microsoft/ToRA, github.com/QwenLM/Qwen2.5-Math); not their prompts, their graders, or Qwen's evaluation of a
+last line that prints nothing.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from dsmath.error import UserError
+from dsmath.records import FENCE, OUTPUT_FENCE, Exit, Ran
+from dsmath.rollout import programs
+from dsmath.text.dialogue import INSTRUCTIONS
+from dsmath.text.generator import Stop
+from dsmath.text.tokenizer import Tokenizer
+
+
+@dataclasses.dataclass(frozen=True)
+class Turn:
+    """A response up to the end of one generation; white space at its end is stripped."""
+
+    response: str  # all of it; programs' output can't be taken for code in it
+    generation: str  # what the last generation added
+    stop: Stop
+    ran: Sequence[tuple[str, Ran]]  # earlier programs and what they did
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What the sandbox runs: `replay` are blocks that run first, in silence."""
+
+    code: str
+    replay: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """One way of using tools."""
+
+    name: str
+    instructions: Mapping[tuple[str, str], str]  # by language and mode, what follows the question
+    stop: tuple[str, ...]  # texts that end a generation in mode "tool"
+    rounds: int  # generations per problem
+    max_new: int  # tokens per generation
+    timeout_s: float  # per program
+    goes_on: Callable[[Turn], bool]  # whether the response is unfinished
+    program: Callable[[Turn], Program | None]  # what runs before the next generation
+    refused: re.Pattern | None  # a program with this in it doesn't run, and fails
+    shown: Callable[[Ran, Tokenizer], str]
+    grader: str  # what its scores are read with, unless another one is asked for: dsmath/score/graders.py
+
+
+def find(name: str) -> Protocol:
+    """The protocol of that name. Raises UserError if there is none."""
+    if name not in PROTOCOLS:
+        raise UserError(f"no protocol is named {name!r}; expected one of: {', '.join(PROTOCOLS)}")
+    return PROTOCOLS[name]
+
+
+def _no_end_token(turn: Turn) -> bool:
+    """Quirk: a generation that was cut at its length gets another one, whatever it said."""
+    return turn.stop is not Stop.END
+
+
+def _assembled(turn: Turn) -> Program | None:
+    code = programs.program(turn.response)
+    return None if code is None else Program(code)
+
+
+def _wants_output(turn: Turn) -> bool:
+    return turn.stop is not Stop.LENGTH and programs.last_block(turn.generation) is not None
+
+
+def _with_state(turn: Turn) -> Program | None:
+    code = programs.last_block(turn.generation)
+    earlier = tuple(code for code, ran in turn.ran if ran.exit is Exit.OK)
+    return None if code is None else Program(code, replay=earlier)
+
+
+def _unanswered(turn: Turn) -> bool:
+    return "boxed" not in turn.generation and turn.generation.endswith(FENCE)
+
+
+def _last_block(turn: Turn) -> Program | None:
+    code = programs.last_block(turn.response)
+    return None if code is None else Program(code)
+
+
+_TORA = Protocol(
+    name="tora",
+    instructions=INSTRUCTIONS,
+    stop=(OUTPUT_FENCE,),
+    rounds=4,
+    max_new=1024,
+    timeout_s=5.0,
+    goes_on=_unanswered,
+    program=_last_block,
+    refused=programs.REFUSED,
+    shown=programs.shown_by_tora,
+    grader="strict",
+)
+
+PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol(
+            name="reference",
+            instructions=INSTRUCTIONS,
+            stop=(OUTPUT_FENCE,),
+            rounds=2,
+            max_new=1024,
+            timeout_s=10.0,
+            goes_on=_no_end_token,
+            program=_assembled,
+            refused=programs.REFUSED,
+            shown=programs.shown,
+            grader="reference",
+        ),
+        Protocol(
+            name="strict",
+            instructions=INSTRUCTIONS,
+            stop=(OUTPUT_FENCE,),
+            rounds=4,
+            max_new=1024,
+            timeout_s=10.0,
+            goes_on=_wants_output,
+            program=_with_state,
+            refused=None,
+            shown=programs.shown_strictly,
+            grader="strict",
+        ),
+        _TORA,
+        dataclasses.replace(_TORA, name="qwen2.5-math", max_new=2048),
+    )
+}

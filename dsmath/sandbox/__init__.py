@@ -1,0 +1,1 @@
+"""Sandbox: programs that nobody read, in processes that can do no harm. docs/sandbox.md says how."""

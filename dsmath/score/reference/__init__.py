@@ -1,0 +1,1 @@
+"""The grader `reference`: the DeepSeekMath authors' evaluation code, quirks included."""

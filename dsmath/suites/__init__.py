@@ -1,0 +1,1 @@
+"""Suites: what a benchmark is: files, layouts, download, questions, golds, sizes, citation."""
