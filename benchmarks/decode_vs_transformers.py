@@ -23,7 +23,7 @@ from dsmath.config import Arch
 from dsmath.engine.engine import Engine
 from dsmath.model import decoder, gguf, hf, smollm2
 from dsmath.suites import readers
-from dsmath.text import dialogue, tokenizer
+from dsmath.text import template, tokenizer
 from dsmath.text.generator import Request, Sampling
 
 BATCH = 16
@@ -91,9 +91,9 @@ def main() -> None:
     file = smollm2.fetch()
     arch, params = gguf.load(file)
     tok = tokenizer.from_gguf(file)
-    chat = dialogue.TEMPLATES["chatml"]
+    chat = template.TEMPLATES["chatml"]
     problems = readers.problems("gsm8k", args.data_dir, limit=args.problems)
-    prompts = [dialogue.prompt(p.question, lang=p.lang, mode="cot", template=chat, tokenizer=tok).ids for p in problems]
+    prompts = [template.prompt(p.question, lang=p.lang, mode="cot", template=chat, tokenizer=tok).ids for p in problems]
     model = load_peer(arch, params, [tok.eos])
     unstacked = jax.device_put(decoder.unstack(params))
     for name, max_new, ends in (("fixed", args.fixed, []), ("natural", args.max_new, [tok.eos])):

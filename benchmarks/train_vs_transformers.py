@@ -30,7 +30,7 @@ from dsmath.data import gsm8k, pipeline
 from dsmath.model import decoder, gguf, hf, smollm2
 from dsmath.records import Example
 from dsmath.sharding import make_mesh, place
-from dsmath.text import dialogue, tokenizer
+from dsmath.text import template, tokenizer
 from dsmath.train import optimizer as optimizers
 from dsmath.train import step as steps
 
@@ -170,7 +170,7 @@ def main() -> None:
     rows = gsm8k.read(args.data_dir / "gsm8k" / "train.jsonl")
     examples: list[Example] = list(gsm8k.examples(rows, ("cot",), LIMITS, Counter()))
     tokenise = pipeline.Tokenise(
-        tok, dialogue.TEMPLATES["chatml"], row_length=args.row_length, loss_on_tool_output=False
+        tok, template.TEMPLATES["chatml"], row_length=args.row_length, loss_on_tool_output=False
     )
     shape = (args.rows, args.row_length)
     packed = pipeline.batches(examples, tokenise, rows=args.rows, row_length=args.row_length, packing_bins=64, seed=0)

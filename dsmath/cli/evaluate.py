@@ -103,7 +103,7 @@ def _load(settings: config.Config, workdir: Path, step: int | None) -> _Loaded:
     from dsmath.model import decoder
     from dsmath.model.fingerprint import fingerprint
     from dsmath.sharding import make_mesh
-    from dsmath.text import dialogue
+    from dsmath.text import template
 
     mesh = make_mesh(settings.mesh)
     tokenizer = experiment.tokenizer(settings, workdir)
@@ -115,7 +115,7 @@ def _load(settings: config.Config, workdir: Path, step: int | None) -> _Loaded:
         decoder.unstack(decoder.cast(params, dtype)),
         settings.model,
         tokenizer,
-        end_tokens={dialogue.end_token(dialogue.TEMPLATES[settings.start.template], tokenizer), tokenizer.eos},
+        end_tokens={template.end_token(template.TEMPLATES[settings.start.template], tokenizer), tokenizer.eos},
         slots=settings.eval.slots,
         cache_length=settings.eval.cache_length,
         decode_steps=settings.eval.decode_steps,
@@ -132,8 +132,8 @@ def _evaluate_suite(
     from dsmath.rollout import protocols
     from dsmath.rollout.rollout import rollout
     from dsmath.score import scoring
-    from dsmath.text.dialogue import TEMPLATES
     from dsmath.text.generator import Sampling
+    from dsmath.text.template import TEMPLATES
 
     name = f"{problems[0].suite}-{mode}"
     if settings.eval.protocol != "reference":

@@ -13,7 +13,7 @@ from ml_collections import config_flags
 from dsmath import config
 from dsmath.error import UserError
 from dsmath.text import tokenizer as tokenizers
-from dsmath.text.dialogue import INSTRUCTIONS, TEMPLATES
+from dsmath.text.template import INSTRUCTIONS, TEMPLATES
 
 log = logging.getLogger(__name__)
 

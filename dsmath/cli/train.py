@@ -26,7 +26,7 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
 def train(settings: config.Config, workdir: Path) -> dict[str, Any]:
     """Train the experiment in its folder from its latest checkpoint, or from its start."""
     from dsmath.data import mixture
-    from dsmath.text.dialogue import TEMPLATES
+    from dsmath.text.template import TEMPLATES
     from dsmath.train import loop
 
     return loop.fit(

@@ -23,7 +23,7 @@ class Example:
     """A question and a solution to train on, in pieces that say who writes them.
 
     Mode "cot": one piece by the model. Mode "tool": the model writes prose and a program and asks for its output, the
-    tool answers, the model concludes; `dsmath.text.dialogue` says how that looks.
+    tool answers, the model concludes; `dsmath.text.template` says how that looks.
     """
 
     id: str

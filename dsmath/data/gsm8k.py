@@ -28,7 +28,7 @@ from dsmath.error import UserError
 from dsmath.records import Example, Exit, Piece, Source
 from dsmath.sandbox.client import Sandbox
 from dsmath.suites import layouts, published
-from dsmath.text.dialogue import with_program
+from dsmath.text.template import with_program
 
 SOURCE = "gsm8k"
 CONCLUSION = "The answer is \\boxed{{{}}}."

@@ -14,8 +14,8 @@ from grain.experimental import FirstFitPackIterDataset, ThreadPrefetchIterDatase
 
 from dsmath.error import UserError
 from dsmath.records import Example, Source
-from dsmath.text import dialogue as dialogues
-from dsmath.text.dialogue import Template
+from dsmath.text import template as templates
+from dsmath.text.template import Template
 from dsmath.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -55,8 +55,8 @@ class Tokenise:
 
     def __call__(self, example: Example) -> np.ndarray | None:
         with_ = {"template": self._template, "tokenizer": self._tokenizer}
-        tokens = dialogues.prompt(example.question, lang=example.lang, mode=example.mode, **with_)
-        tokens += dialogues.solution(example.solution, **with_)
+        tokens = templates.prompt(example.question, lang=example.lang, mode=example.mode, **with_)
+        tokens += templates.solution(example.solution, **with_)
         if len(tokens) - 1 > self._row_length:
             self.dropped.add(example.id)
             return None

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dsmath.error import UserError
 from dsmath.records import FENCE, OUTPUT_FENCE, Exit, Ran
 from dsmath.rollout import programs
-from dsmath.text.dialogue import INSTRUCTIONS
 from dsmath.text.generator import Stop
+from dsmath.text.template import INSTRUCTIONS
 from dsmath.text.tokenizer import Tokenizer
 
 

@@ -19,9 +19,9 @@ from dsmath.records import Exit, Ran, Source
 from dsmath.rollout import programs
 from dsmath.rollout.protocols import Program, Protocol, Turn
 from dsmath.sandbox.client import Sandbox
-from dsmath.text import dialogue as dialogues
-from dsmath.text.dialogue import OUTPUT_END, Template, Tokens
+from dsmath.text import template as templates
 from dsmath.text.generator import Completion, Generator, Request, Sampling, Stop
+from dsmath.text.template import OUTPUT_END, Template, Tokens
 from dsmath.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ class _Machine:
 
     def start(self, problem: Problem, sample: int) -> None:
         """Submit a problem's prompt."""
-        prompt = dialogues.prompt(
+        prompt = templates.prompt(
             problem.question,
             lang=problem.lang,
             mode=self.mode,
@@ -217,8 +217,8 @@ class _Machine:
 
     def _ran(self, trajectory: _Trajectory, code: str, ran: Ran) -> None:
         shown = self.protocol.shown(ran, self.tokenizer).strip()
-        pieces = dialogues.output(shown, asked=trajectory.stop == Stop.TEXT)
-        trajectory.written += dialogues.encode(pieces, self.tokenizer)
+        pieces = templates.output(shown, asked=trajectory.stop == Stop.TEXT)
+        trajectory.written += templates.encode(pieces, self.tokenizer)
         end = len(self.tokenizer.decode(trajectory.written.ids)) - len(OUTPUT_END)
         trajectory.tool_spans.append([end - len(shown), end])
         trajectory.ran.append((code, ran))

@@ -19,7 +19,7 @@ from dsmath.error import UserError
 from dsmath.model import decoder
 from dsmath.records import Example
 from dsmath.sharding import make_mesh, place
-from dsmath.text.dialogue import Template
+from dsmath.text.template import Template
 from dsmath.text.tokenizer import Tokenizer
 from dsmath.train import optimizer as optimizers
 from dsmath.train import step as steps

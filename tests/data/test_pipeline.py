@@ -9,9 +9,9 @@ import pytest
 from dsmath.data import pipeline
 from dsmath.error import UserError
 from dsmath.records import Example, Piece, Source
-from dsmath.text import dialogue, tokenizer
+from dsmath.text import template, tokenizer
 
-REFERENCE = dialogue.TEMPLATES["reference"]
+REFERENCE = template.TEMPLATES["reference"]
 LENGTH = 256
 
 
@@ -21,7 +21,7 @@ def cot(i: int) -> Example:
 
 
 def tool(i: int) -> Example:
-    solution = dialogue.with_program("Let us run it.", f"print(2 * {i})", str(2 * i), f"So it is {2 * i}.")
+    solution = template.with_program("Let us run it.", f"print(2 * {i})", str(2 * i), f"So it is {2 * i}.")
     return Example(f"tool-{i}", "own", "en", "tool", f"Double {i}?", solution, str(2 * i))
 
 

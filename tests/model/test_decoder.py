@@ -12,7 +12,7 @@ import transformers
 
 from dsmath.config import Arch
 from dsmath.model import decoder, gguf, hf, smollm2
-from dsmath.text import dialogue, tokenizer
+from dsmath.text import template, tokenizer
 
 # The proportions of DeepSeekMath 7B: as many key/value heads as heads, untied, theta 1e4, eps 1e-6.
 SMALL = Arch(
@@ -96,8 +96,8 @@ def smol():
 
 def tokens_of(question):
     """The prompt of a question in SmolLM2's own tokens."""
-    kind = {"template": dialogue.TEMPLATES["chatml"], "tokenizer": tokenizer.from_gguf(smollm2.fetch())}
-    return dialogue.prompt(question, lang="en", mode="cot", **kind).ids
+    kind = {"template": template.TEMPLATES["chatml"], "tokenizer": tokenizer.from_gguf(smollm2.fetch())}
+    return template.prompt(question, lang="en", mode="cot", **kind).ids
 
 
 def test_logits_equal_transformers(small):

@@ -19,11 +19,11 @@ from dsmath.records import Piece, Source
 from dsmath.rollout import protocols
 from dsmath.rollout import rollout as rollouts
 from dsmath.sandbox.client import Sandbox
-from dsmath.text import dialogue as dialogues
+from dsmath.text import template as templates
 from dsmath.text import tokenizer as tokenizers
 from dsmath.text.generator import Completion, Request, Sampling, Stop
 
-TEMPLATE = dialogues.TEMPLATES["reference"]
+TEMPLATE = templates.TEMPLATES["reference"]
 GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0, seed=7)
 TOKENIZER = tokenizers.train(["```python\nprint(1)\n```output\n The answer is \\boxed{12}.\n\n"] * 4, vocab_size=400)
 
@@ -160,16 +160,16 @@ def test_two_rounds_token_by_token(sandbox):
         ],
         sandbox,
     )
-    prompt = dialogues.prompt("What is 6 * 7?", lang="en", mode="tool", template=TEMPLATE, tokenizer=TOKENIZER)
+    prompt = templates.prompt("What is 6 * 7?", lang="en", mode="tool", template=TEMPLATE, tokenizer=TOKENIZER)
     pieces = [
         Piece(Source.MODEL, " Let me see.\n```python\nprint(6 * 7)\n```"),
         Piece(Source.MODEL, "\n```output"),
         Piece(Source.TOOL, "\n42\n```\n"),
         Piece(Source.MODEL, "So it is \\boxed{42}."),
     ]
-    written = dialogues.encode(pieces, TOKENIZER)
+    written = templates.encode(pieces, TOKENIZER)
     assert generator.requests[0].ids == prompt.ids
-    assert generator.requests[1].ids == prompt.ids + dialogues.encode(pieces[:3], TOKENIZER).ids
+    assert generator.requests[1].ids == prompt.ids + templates.encode(pieces[:3], TOKENIZER).ids
     assert record["ids"] == [*prompt.ids, *written.ids, TOKENIZER.eos]
     assert record["sources"] == [int(s) for s in prompt.sources + written.sources] + [Source.MODEL]
     assert record["response"] == "".join(piece.text for piece in pieces)
@@ -394,7 +394,7 @@ def test_prompts_that_do_not_fit_become_records(sandbox, caplog):
 
 
 def test_a_response_that_outgrows_the_cache_ends_where_it_is(sandbox):
-    prompt = dialogues.prompt("What is 6 * 7?", lang="en", mode="tool", template=TEMPLATE, tokenizer=TOKENIZER)
+    prompt = templates.prompt("What is 6 * 7?", lang="en", mode="tool", template=TEMPLATE, tokenizer=TOKENIZER)
     generator = ScriptedGenerator({"p": [Says("x" * 40, Stop.LENGTH)]}, longest=len(prompt) + 10)
     (record,) = run([Problem("p")], generator, sandbox)
     assert (record["response"], record["stop"]) == ("x" * 40, "length")

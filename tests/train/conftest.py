@@ -6,7 +6,7 @@ import pytest
 from dsmath.config import Arch, Config, Data, Eval, Mesh, Sandbox, Start, Train
 from dsmath.data import pipeline
 from dsmath.records import Example, Piece, Source
-from dsmath.text import dialogue, tokenizer
+from dsmath.text import template, tokenizer
 
 ROW_LENGTH = 128
 
@@ -29,7 +29,7 @@ def make_examples(number: int) -> list[Example]:
 
 def make_tokenizer() -> tokenizer.HFTokenizer:
     """Trained on the examples and their prompts, so that an example takes 35 to 65 tokens."""
-    after = dialogue.INSTRUCTIONS["en", "cot"] + "\n\nAssistant:"
+    after = template.INSTRUCTIONS["en", "cot"] + "\n\nAssistant:"
     texts = [f"User: {e.question}{after} {e.solution[0].text}" for e in make_examples(40)]
     return tokenizer.train(texts, vocab_size=384)
 
@@ -90,7 +90,7 @@ CONFIG = Config(
 @pytest.fixture(scope="session")
 def tokenise() -> pipeline.Tokenise:
     return pipeline.Tokenise(
-        make_tokenizer(), dialogue.TEMPLATES["reference"], row_length=ROW_LENGTH, loss_on_tool_output=False
+        make_tokenizer(), template.TEMPLATES["reference"], row_length=ROW_LENGTH, loss_on_tool_output=False
     )
 
 

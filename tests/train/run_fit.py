@@ -9,7 +9,7 @@ import jax
 
 from dsmath.config import Config
 from dsmath.model import decoder
-from dsmath.text import dialogue
+from dsmath.text import template
 from dsmath.train import loop
 from tests.train.conftest import CONFIG, make_examples, make_tokenizer
 
@@ -24,7 +24,7 @@ def fit(config: Config, workdir: Path) -> dict[str, float]:
         params=lambda: jax.jit(functools.partial(decoder.init, config.model))(jax.random.key(config.seed)),
         source=make_examples(40),
         tokenizer=make_tokenizer(),
-        template=dialogue.TEMPLATES["reference"],
+        template=template.TEMPLATES["reference"],
         progress=False,
     )
 

@@ -11,7 +11,7 @@ from dsmath.suites.embedded.chinese import CHINESE
 from dsmath.suites.embedded.english import ENGLISH
 from dsmath.suites.embedded.forms import Draw, Kind, Language
 from dsmath.suites.embedded.kinds import KINDS
-from dsmath.text.dialogue import with_program
+from dsmath.text.template import with_program
 
 SUITE = "embedded"
 LANGUAGES = {language.code: language for language in (ENGLISH, CHINESE)}

@@ -1,0 +1,162 @@
+"""The folder of a run: every path in it, and what must stay the same while something in it goes on.
+
+WORKDIR/config.json                                the config that the run was begun with
+WORKDIR/data/                                      the training set and its manifest
+WORKDIR/tokenizer/                                 the tokenizer, once training has begun
+WORKDIR/checkpoints/STEP/                          checkpoints
+WORKDIR/metrics.jsonl, tensorboard/                a line per step, and curves
+WORKDIR/evals/STEP/SUITE-MODE[-PROTOCOL]/          an evaluation: see `Evaluation`
+WORKDIR/report/                                    tables
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dsmath import journal, runtime
+from dsmath.error import UserError
+
+REFERENCE = "reference"  # the protocol that an evaluation's folder does not name
+
+
+class Run:
+    """The paths of one run."""
+
+    def __init__(self, workdir: str | os.PathLike):
+        self.workdir = runtime.path(workdir)
+        self.config = self.workdir / "config.json"
+        self.data = self.workdir / "data"
+        self.tokenizer = self.workdir / "tokenizer"
+        self.checkpoints = self.workdir / "checkpoints"
+        self.metrics = self.workdir / "metrics.jsonl"
+        self.tensorboard = self.workdir / "tensorboard"
+        self.report = self.workdir / "report"
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.workdir.name
+
+    def evaluation(self, step: int, suite: str, mode: str, protocol: str) -> "Evaluation":
+        """The evaluation of a step on a suite. A run is evaluated before, while and after it is trained."""
+        name = f"{suite}-{mode}" if protocol == REFERENCE else f"{suite}-{mode}-{protocol}"
+        return Evaluation(self.workdir / "evals" / str(step) / name)
+
+    def evaluations(self) -> list["Evaluation"]:
+        """Those that have a journal, by path."""
+        found = map(Evaluation, sorted(self.workdir.glob("evals/*/*")))
+        return [evaluation for evaluation in found if evaluation.trajectories.exists()]
+
+    def lock(self) -> contextlib.AbstractContextManager[None]:
+        """Held by whoever trains. Raises UserError if another process of this machine does."""
+        return journal.lock(self.workdir / "lock")
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """The files of an evaluation of one step on one suite, in one mode, under one protocol."""
+
+    folder: Path
+
+    @property
+    def trajectories(self) -> Path:
+        """The journal: a `records.Trajectory` per line."""
+        return self.folder / "trajectories.jsonl"
+
+    @property
+    def settings(self) -> Path:
+        """What the journal was begun with."""
+        return self.folder / "settings.json"
+
+    @property
+    def scores(self) -> Path:
+        """The verdict on each trajectory."""
+        return self.folder / "scores.jsonl"
+
+    @property
+    def graders(self) -> Path:
+        """The verdicts of all graders side by side."""
+        return self.folder / "graders.jsonl"
+
+    @property
+    def summary(self) -> Path:
+        """What the scores come to."""
+        return self.folder / "summary.json"
+
+
+def pin(path: Path, settings: Mapping[str, Any], *, free: Collection[str] = ()) -> None:
+    """Write down the settings that something is begun with, or refuse to go on with others.
+
+    Settings may be nested; a name in `free`, such as "eval" or "train.steps", may change with all that is below it. A
+    setting that the file lacks was unknown when it was written; it is added. Raises UserError with the first one that
+    differs.
+    """
+    now, before = flatten(settings), read_pinned(path)
+    require_same(path.parent, before, now, free=free)
+    wanted = {**before, **now}
+    if wanted != before:
+        journal.write(path, [json.dumps(wanted, ensure_ascii=False, indent=1, sort_keys=True) + "\n"])
+
+
+def require_same(
+    folder: Path, before: Mapping[str, Any], now: Mapping[str, Any], *, free: Collection[str] = ()
+) -> None:
+    """Raise UserError with the first setting, of flat ones, that isn't what `folder` was begun with."""
+    for name in sorted(before.keys() & now.keys()):
+        if before[name] != now[name] and not any(name == part or name.startswith(f"{part}.") for part in free):
+            raise UserError(
+                f"{folder} was begun with {name} = {before[name]!r}, now it is {now[name]!r}; set it back, or choose "
+                "another folder to begin anew"
+            )
+
+
+def read_pinned(path: Path) -> dict[str, Any]:
+    """What `pin` wrote, by dotted name; empty if nothing was. Raises UserError if the file is torn."""
+    if not path.exists():
+        return {}
+    try:
+        return flatten(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, AttributeError) as e:
+        raise UserError(f"cannot read {path}: {e}; mend it, or remove {path.parent} to begin anew") from e
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted name, as JSON would give them back."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+@contextlib.contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A new folder to write into, which replaces `folder` once all is written; nothing stays of one that was not.
+
+    Raises UserError if it can't be made or the disk is full.
+    """
+    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            _remove(temporary)
+        temporary.mkdir(parents=True)
+        yield temporary
+        with contextlib.suppress(FileNotFoundError):
+            _remove(folder)
+        temporary.rename(folder)
+    except OSError as e:
+        reason = e.strerror or e
+        raise UserError(f"cannot write {folder}: {reason}; free some space or choose another place") from e
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            _remove(temporary)
+
+
+def _remove(folder: Path) -> None:
+    runtime.path(folder).rmtree()
