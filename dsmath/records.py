@@ -121,6 +121,7 @@ class Trajectory:
     seed: int
     protocol: str
     checkpoint: str  # with the fingerprint of its weights
+    step: int  # of training; 0 for the weights that it starts from
     sandbox: dict[str, Any]  # the level that was active, and the limits
     elapsed_s: float = 0.0  # since the trajectory before, by the clock of the process that made both
     waited_s: float = 0.0  # of these, without anything to generate, for programs
@@ -144,7 +145,7 @@ class Trajectory:
     def to_json(self) -> dict[str, Any]:
         """JSON values; `from_json` is the inverse."""
         programs = [{"code": p.code, **dataclasses.asdict(p.ran), "shown": p.shown} for p in self.programs]
-        rest = {field: getattr(self, field) for field in ("seed", "protocol", "checkpoint", "sandbox")}
+        rest = {field: getattr(self, field) for field in ("seed", "protocol", "checkpoint", "step", "sandbox")}
         return {
             "version": TRAJECTORY_VERSION,
             **dataclasses.asdict(self.problem),
@@ -170,7 +171,7 @@ class Trajectory:
             response=tuple(map(_piece_from_json, values["response"])),
             stop=Stop(values["stop"]),
             programs=tuple(map(_program_from_json, values["programs"])),
-            **{name: values[name] for name in ("sample", "mode", "seed", "protocol", "checkpoint", "sandbox")},
+            **{name: values[name] for name in ("sample", "mode", "seed", "protocol", "checkpoint", "step", "sandbox")},
             **{name: values[name] for name in ("elapsed_s", "waited_s")},
         )
 

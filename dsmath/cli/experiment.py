@@ -12,8 +12,8 @@ from ml_collections import config_flags
 
 from dsmath import config
 from dsmath.error import UserError
+from dsmath.text import template as templates
 from dsmath.text import tokenizer as tokenizers
-from dsmath.text.template import INSTRUCTIONS, TEMPLATES
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +48,7 @@ def settings(values: flags.FlagValues) -> config.Config:
         reason = str(e).strip().splitlines()[-1].strip()
         raise UserError(f"cannot load the config {path}: {reason}; expected a Python file with get_config()") from e
     parsed = config.parse(config.Config, given)
-    if parsed.start.template not in TEMPLATES:
-        raise UserError(f"config.start.template is {parsed.start.template!r}; expected one of: {', '.join(TEMPLATES)}")
+    templates.find(parsed.start.template)
     return parsed
 
 
@@ -136,11 +135,11 @@ def _tokenizer_of_weights(source: str) -> tokenizers.Tokenizer:
     return tokenizers.load(Path(source))
 
 
-def _texts(data: Path, template: str) -> Iterator[str]:
+def _texts(data: Path, name: str) -> Iterator[str]:
     from dsmath.data import mixture
 
-    examples, around = mixture.examples(data), TEMPLATES[template]
+    examples, template = mixture.examples(data), templates.find(name)
     for i in range(0, len(examples), max(1, len(examples) // TOKENIZER_EXAMPLES)):
-        question = examples[i].question + INSTRUCTIONS[examples[i].lang, examples[i].mode]
-        yield "".join(part for part in (*around.before, question, *around.after) if isinstance(part, str))
+        prompt = template.prompt(examples[i].question, lang=examples[i].lang, mode=examples[i].mode)
+        yield "".join(part for part in prompt if isinstance(part, str))
         yield from (piece.text for piece in examples[i].solution)

@@ -14,7 +14,7 @@ from grain.experimental import FirstFitPackIterDataset, ThreadPrefetchIterDatase
 
 from dsmath.error import UserError
 from dsmath.records import Example, Source
-from dsmath.text import template as templates
+from dsmath.text.codec import TokenCodec
 from dsmath.text.template import Template
 from dsmath.text.tokenizer import Tokenizer
 
@@ -47,21 +47,21 @@ class Tokenise:
         row_length: int,
         loss_on_tool_output: bool,
     ):
-        self._tokenizer = tokenizer
+        self._codec = TokenCodec(tokenizer)
         self._template = template
         self._row_length = row_length
-        self._trained = (Source.MODEL, Source.TOOL) if loss_on_tool_output else (Source.MODEL,)
+        tool = (Source.TOOL, Source.FRAME) if loss_on_tool_output else ()
+        self._trained = (Source.MODEL, *tool)
         self.dropped: set[str] = set()
 
     def __call__(self, example: Example) -> np.ndarray | None:
-        with_ = {"template": self._template, "tokenizer": self._tokenizer}
-        tokens = templates.prompt(example.question, lang=example.lang, mode=example.mode, **with_)
-        tokens += templates.solution(example.solution, **with_)
-        if len(tokens) - 1 > self._row_length:
+        pieces = self._codec.example(example, self._template)
+        ids = [id for piece in pieces for id in piece.ids or ()]
+        if len(ids) - 1 > self._row_length:
             self.dropped.add(example.id)
             return None
-        trained = [source in self._trained for source in tokens.sources[1:]]
-        return np.stack([tokens.ids[:-1], tokens.ids[1:], trained], axis=1).astype(np.int32)
+        trained = [piece.source in self._trained for piece in pieces for _ in piece.ids or ()]
+        return np.stack([ids[:-1], ids[1:], trained[1:]], axis=1).astype(np.int32)
 
 
 def batches(

@@ -16,7 +16,10 @@ from dsmath.engine.slots import Lease, Seat, Slots
 from dsmath.engine.stops import Watch, cut
 from dsmath.error import UserError
 from dsmath.model import decoder
-from dsmath.text.generator import Completion, Request, Stop
+from dsmath.records import Piece, Source, Stop
+from dsmath.text.codec import TokenCodec
+from dsmath.text.generator import Completion, Request
+from dsmath.text.template import Special
 from dsmath.text.tokenizer import Tokenizer
 
 LANE = 32  # tokens of a lane of an extension
@@ -59,6 +62,7 @@ class Engine:
                 f"config.eval.cache_length is {cache_length}, but the model has {arch.max_positions} positions; "
                 f"set it to at most {arch.max_positions}"
             )
+        self.codec = TokenCodec(tokenizer)
         self._arch, self._tokenizer, self._ends = arch, tokenizer, tuple(sorted(end_tokens))
         self._decode_steps, self._mesh = decode_steps, mesh
         self._slots = Slots(slots, cache_length)
@@ -69,7 +73,12 @@ class Engine:
         self._compile()
 
     def submit(self, request: Request) -> None:
-        """Queue a request. Raises UserError if it can never fit: the ids are longer than the cache."""
+        """Queue a request. Raises UserError if it can never fit: the ids are longer than the cache.
+
+        Special tokens of its `stop` must be among the engine's `end_tokens`; ValueError if they aren't.
+        """
+        if missing := self._stop_ids(request) - set(self._ends):
+            raise ValueError(f"request {request.id!r} stops at {sorted(missing)}; the engine ends at {self._ends}")
         self._slots.submit(request)
 
     def release(self, id: str) -> None:
@@ -115,7 +124,7 @@ class Engine:
             return
         self._fit()
         for seat in seated:
-            self._watches[seat.lease] = Watch(self._tokenizer, seat.request.stop)
+            self._watches[seat.lease] = Watch(self._tokenizer, _texts(seat.request))
         for lanes, draws in self._lanes(seated):
             self._cache, self._token_B = self._extend(self._params, self._cache, self._token_B, lanes, draws)
         seats = [self._slots.running.get(slot) for slot in range(self._slots.count)]
@@ -176,14 +185,20 @@ class Engine:
         if not over:
             self._slots.finish(seat)
         del self._watches[seat.lease]
-        ids, text, tail, stopped = cut(self._tokenizer, seat.ids[: len(seat.ids) - ended], seat.request.stop)
+        ids, text, tail, stopped = cut(self._tokenizer, seat.ids[: len(seat.ids) - ended], _texts(seat.request))
+        end: tuple[int, ...] = ()
         if stopped:
             stop = Stop.TEXT
         elif ended:
-            ids, stop = (*ids, seat.ids[-1]), Stop.END
+            end = (seat.ids[-1],)
+            stop = Stop.TEXT if seat.ids[-1] in self._stop_ids(seat.request) else Stop.END
         else:
             stop = Stop.LENGTH
-        return Completion(id=seat.request.id, ids=ids, text=text, tail=tail, stop=stop)
+        piece = Piece(Source.MODEL, text, ids + self._tokenizer.encode(tail))
+        return Completion(id=seat.request.id, piece=piece, end=end, stop=stop)
+
+    def _stop_ids(self, request: Request) -> set[int]:
+        return {self._tokenizer.special(stop.name) for stop in request.stop if isinstance(stop, Special)}
 
     def _place(self, params: decoder.Params, dtype: jnp.dtype) -> None:
         """Put parameters and an empty cache on the devices."""
@@ -209,3 +224,7 @@ class Engine:
         self._extend = jax.jit(extend, donate_argnums=1, out_shardings=(kept, whole))
         self._decode = jax.jit(decode, donate_argnums=1, out_shardings=(kept, whole, whole))
         self._resize = jax.jit(device.resize, static_argnames="length", out_shardings=kept)
+
+
+def _texts(request: Request) -> list[str]:
+    return [stop for stop in request.stop if isinstance(stop, str)]

@@ -10,6 +10,8 @@ from collections import deque
 from dsmath.error import UserError
 from dsmath.text.generator import Request
 
+PATIENCE = 2  # admissions for which a held slot is spared while requests wait; most programs end within one
+
 
 @dataclasses.dataclass(frozen=True)
 class Lease:
@@ -35,15 +37,28 @@ class Seat:
         return len(self.request.ids) + len(self.ids)
 
 
+@dataclasses.dataclass
+class _Hold:
+    """A slot that is kept for a later request."""
+
+    slot: int
+    cached: tuple[int, ...]  # tokens in its cache
+    spared: int = 0  # admissions in which others had to wait
+
+
 class Slots:
-    """Queue, leases and holds of `count` slots of `length` tokens each."""
+    """Queue, leases and holds of `count` slots of `length` tokens each.
+
+    A hold is a promise to save work, no more: it gives way to a request that waits, once it has been spared PATIENCE
+    times, or at once where nothing runs. What it held is then computed again.
+    """
 
     def __init__(self, count: int, length: int):
         self.count = count
         self.length = length
         self.running: dict[int, Seat] = {}  # by slot
         self._queue: deque[Request] = deque()
-        self._held: dict[str, tuple[int, tuple[int, ...]]] = {}  # request id -> slot, tokens in its cache
+        self._held: dict[str, _Hold] = {}  # by request id, the first one held first
         self._free = list(reversed(range(count)))
         self._turns = [0] * count
 
@@ -67,9 +82,10 @@ class Slots:
         waiting, seated = deque(), []
         for request in sorted(self._queue, key=lambda r: r.id not in self._held):
             if request.id in self._held:
-                slot, cached = self._held.pop(request.id)
-            elif self._free:
-                slot, cached = self._free.pop(), ()
+                hold = self._held.pop(request.id)
+                slot, cached = hold.slot, hold.cached
+            elif (free := self._take_free()) is not None:
+                slot, cached = free, ()
             else:
                 waiting.append(request)
                 continue
@@ -83,7 +99,19 @@ class Slots:
             self.running[slot] = seat
             seated.append(seat)
         self._queue = waiting
+        if waiting:
+            for hold in self._held.values():
+                hold.spared += 1
         return seated
+
+    def _take_free(self) -> int | None:
+        """A slot that is free, or one that was held for long enough."""
+        if self._free:
+            return self._free.pop()
+        for id, hold in self._held.items():
+            if hold.spared >= PATIENCE or not self.running:
+                return self._held.pop(id).slot
+        return None
 
     def holder(self, lease: Lease) -> Seat | None:
         """The generation of a lease, None once it is over."""
@@ -94,15 +122,14 @@ class Slots:
         """End a generation: its slot is free, or held for what goes on from it."""
         del self.running[seat.lease.slot]
         if seat.request.hold:
-            self._held[seat.request.id] = (seat.lease.slot, (seat.request.ids + tuple(seat.ids))[:-1])
+            self._held[seat.request.id] = _Hold(seat.lease.slot, (seat.request.ids + tuple(seat.ids))[:-1])
         else:
             self._free.append(seat.lease.slot)
 
     def release(self, id: str) -> None:
         """Let go of what is held for `id`, now or when its generation ends."""
         if id in self._held:
-            slot, _ = self._held.pop(id)
-            self._free.append(slot)
+            self._free.append(self._held.pop(id).slot)
         match self._find(id):
             case Seat() as seat:
                 seat.request = dataclasses.replace(seat.request, hold=False)
@@ -117,7 +144,7 @@ class Slots:
     def needed(self, more: int) -> int:
         """Tokens a slot must have room for, if every generation may go on by `more` tokens."""
         running = (min(s.length + more, len(s.request.ids) + s.budget) for s in self.running.values())
-        held = (len(cached) for _, cached in self._held.values())
+        held = (len(hold.cached) for hold in self._held.values())
         return max([*running, *held], default=0)
 
     def _find(self, id: str) -> Seat | Request | None:

@@ -6,9 +6,9 @@ purpose: there, main guards don't run, and a program that calls `exit()` has fai
 """
 
 import re
+from collections.abc import Callable
 
 from dsmath.records import FENCE, PYTHON_FENCE, Exit, Ran
-from dsmath.text.tokenizer import Tokenizer
 
 SHOWN_CHARS = 100  # of stdout; more is cut to the first and last half
 SHOWN_TOKENS = 100  # of a traceback, likewise
@@ -18,6 +18,8 @@ STRICT_CHARS = 2000
 # A program that mentions these is an error, and doesn't run.
 REFUSED = re.compile(r"input\(|os.system\(")
 REFUSAL = Ran(exit=Exit.ERROR, stdout="", stderr="RuntimeError", cpu_s=0.0, wall_s=0.0, peak_bytes=0, truncated=False)
+
+Clip = Callable[[str, int], str]  # of a text, what is left of it in so many tokens: dsmath/text/codec.py
 
 _DOCSTRING = '"""'
 _TRACEBACK = "Traceback (most recent call last):\n"
@@ -104,7 +106,7 @@ def without_comments(code: str) -> str:
     return "\n".join(lines)
 
 
-def shown(ran: Ran, tokenizer: Tokenizer) -> str:
+def shown(ran: Ran, clip: Clip) -> str:
     """What the model sees of a run: stdout, or what went wrong.
 
     Quirks: what a program printed before it failed is lost, and one that succeeds without printing shows as an error
@@ -113,19 +115,19 @@ def shown(ran: Ran, tokenizer: Tokenizer) -> str:
     printed = ran.stdout.strip() if ran.exit is Exit.OK else ""
     if printed:
         return _middle_out(printed)
-    return f"Runtime errors: {_clip(_what_went_wrong(ran), tokenizer)}".strip()
+    return f"Runtime errors: {clip(_what_went_wrong(ran), SHOWN_TOKENS)}".strip()
 
 
-def shown_strictly(ran: Ran, tokenizer: Tokenizer) -> str:
+def shown_strictly(ran: Ran, clip: Clip) -> str:
     """What the model sees of a run under `strict`: all that was printed, and how it ended if not well."""
-    del tokenizer
+    del clip
     failure = "" if ran.exit is Exit.OK else _what_went_wrong(ran)
     return _middle_out("\n".join(filter(None, [ran.stdout.strip(), failure])) or "(no output)", STRICT_CHARS)
 
 
-def shown_by_tora(ran: Ran, tokenizer: Tokenizer) -> str:
+def shown_by_tora(ran: Ran, clip: Clip) -> str:
     """What the model sees in the ToRA and Qwen2.5-Math harnesses: stdout, or the last line of the traceback."""
-    del tokenizer
+    del clip
     if ran.exit is Exit.OK:
         return _middle_out(ran.stdout.strip() or "Done", TORA_CHARS)
     return _middle_out(_what_went_wrong(ran).rpartition("\n")[2], TORA_CHARS)
@@ -134,14 +136,6 @@ def shown_by_tora(ran: Ran, tokenizer: Tokenizer) -> str:
 def _middle_out(text: str, length: int = SHOWN_CHARS) -> str:
     half = length // 2
     return text if len(text) <= length else f"{text[:half]}...{text[-half:]}"
-
-
-def _clip(message: str, tokenizer: Tokenizer) -> str:
-    ids = tokenizer.encode(message)
-    if len(ids) <= SHOWN_TOKENS:
-        return message
-    half = SHOWN_TOKENS // 2
-    return f"{tokenizer.decode(ids[:half]).strip()} ... {tokenizer.decode(ids[-half:]).strip()}"
 
 
 def _what_went_wrong(ran: Ran) -> str:

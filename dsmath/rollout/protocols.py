@@ -9,14 +9,11 @@ last line that prints nothing.
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from dsmath.error import UserError
-from dsmath.records import FENCE, OUTPUT_FENCE, Exit, Ran
+from dsmath.records import FENCE, Exit, Ran, Stop
 from dsmath.rollout import programs
-from dsmath.text.generator import Stop
-from dsmath.text.template import INSTRUCTIONS
-from dsmath.text.tokenizer import Tokenizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +27,7 @@ class Turn:
 
 
 @dataclasses.dataclass(frozen=True)
-class Program:
+class Call:
     """What the sandbox runs: `replay` are blocks that run first, in silence."""
 
     code: str
@@ -42,15 +39,13 @@ class Protocol:
     """One way of using tools."""
 
     name: str
-    instructions: Mapping[tuple[str, str], str]  # by language and mode, what follows the question
-    stop: tuple[str, ...]  # texts that end a generation in mode "tool"
     rounds: int  # generations per problem
     max_new: int  # tokens per generation
     timeout_s: float  # per program
     goes_on: Callable[[Turn], bool]  # whether the response is unfinished
-    program: Callable[[Turn], Program | None]  # what runs before the next generation
+    program: Callable[[Turn], Call | None]  # what runs before the next generation
     refused: re.Pattern | None  # a program with this in it doesn't run, and fails
-    shown: Callable[[Ran, Tokenizer], str]
+    shown: Callable[[Ran, programs.Clip], str]
     grader: str  # what its scores are read with, unless another one is asked for: dsmath/score/graders.py
 
 
@@ -66,34 +61,32 @@ def _no_end_token(turn: Turn) -> bool:
     return turn.stop is not Stop.END
 
 
-def _assembled(turn: Turn) -> Program | None:
+def _assembled(turn: Turn) -> Call | None:
     code = programs.program(turn.response)
-    return None if code is None else Program(code)
+    return None if code is None else Call(code)
 
 
 def _wants_output(turn: Turn) -> bool:
     return turn.stop is not Stop.LENGTH and programs.last_block(turn.generation) is not None
 
 
-def _with_state(turn: Turn) -> Program | None:
+def _with_state(turn: Turn) -> Call | None:
     code = programs.last_block(turn.generation)
     earlier = tuple(code for code, ran in turn.ran if ran.exit is Exit.OK)
-    return None if code is None else Program(code, replay=earlier)
+    return None if code is None else Call(code, replay=earlier)
 
 
 def _unanswered(turn: Turn) -> bool:
     return "boxed" not in turn.generation and turn.generation.endswith(FENCE)
 
 
-def _last_block(turn: Turn) -> Program | None:
+def _last_block(turn: Turn) -> Call | None:
     code = programs.last_block(turn.response)
-    return None if code is None else Program(code)
+    return None if code is None else Call(code)
 
 
 _TORA = Protocol(
     name="tora",
-    instructions=INSTRUCTIONS,
-    stop=(OUTPUT_FENCE,),
     rounds=4,
     max_new=1024,
     timeout_s=5.0,
@@ -109,8 +102,6 @@ PROTOCOLS = {
     for protocol in (
         Protocol(
             name="reference",
-            instructions=INSTRUCTIONS,
-            stop=(OUTPUT_FENCE,),
             rounds=2,
             max_new=1024,
             timeout_s=10.0,
@@ -122,8 +113,6 @@ PROTOCOLS = {
         ),
         Protocol(
             name="strict",
-            instructions=INSTRUCTIONS,
-            stop=(OUTPUT_FENCE,),
             rounds=4,
             max_new=1024,
             timeout_s=10.0,

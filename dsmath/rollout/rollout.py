@@ -1,76 +1,64 @@
 """Letting a model answer problems, with or without programs: a state machine over any generator of text.
 
 Mode "cot" is one generation. Mode "pot" is one generation and its program, whose output is the answer. Mode "tool" is
-up to `rounds` generations, each of which ends at the end token, at the output fence or at its length; in between,
-programs run as the protocol has it (dsmath/rollout/protocols.py), and their output is appended. A program that ends the
-last generation runs too; the model never sees its result.
+up to `rounds` generations, each of which ends at the end token, where the template has a program asked for, or at its
+length; in between, programs run as the protocol has it (dsmath/rollout/protocols.py), and their output is appended. A
+program that ends the last generation runs too; the model never sees its result.
 """
 
 import concurrent.futures
 import dataclasses
 import itertools
 import logging
-import typing
+import time
 from collections.abc import Container, Iterable, Iterator
-from typing import Any
 
 from dsmath.error import UserError
-from dsmath.records import Exit, Ran, Source
+from dsmath.records import POT, TOOL, Exit, Piece, Problem, Program, Ran, Source, Stop, Trajectory
 from dsmath.rollout import programs
-from dsmath.rollout.protocols import Program, Protocol, Turn
+from dsmath.rollout.protocols import Call, Protocol, Turn
 from dsmath.sandbox.client import Sandbox
-from dsmath.text import template as templates
-from dsmath.text.generator import Completion, Generator, Request, Sampling, Stop
-from dsmath.text.template import OUTPUT_END, Template, Tokens
-from dsmath.text.tokenizer import Tokenizer
+from dsmath.text.generator import Completion, Generator, Request, Sampling
+from dsmath.text.template import Template
 
 log = logging.getLogger(__name__)
 
 PAUSE_S = 0.001  # after a poll without news, if programs run: held sequences may be all that the generator has room for
-TOO_LONG = "too_long"  # the stop of a trajectory whose prompt doesn't fit
 TRIES = 3  # of a program, should the sandbox fail
-MODES = ("cot", "tool", "pot")
 
 
-class Problem(typing.Protocol):
-    """What is asked; `dsmath.records.Problem` is one."""
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """How responses are sampled; all that a trajectory says of how it came about."""
 
-    id: str
-    suite: str
-    lang: str
-    question: str
-    gold: str
-    meta: dict[str, Any]
+    template: Template
+    protocol: Protocol
+    mode: str  # of records.MODES
+    sampling: Sampling
+    max_new: int  # tokens per generation
+    rounds: int  # generations per response, in mode "tool" alone
+    samples: int  # per problem
+    checkpoint: str  # with the fingerprint of its weights
+    step: int  # of training
 
 
 def rollout(
     problems: Iterable[Problem],
     generator: Generator,
     sandbox: Sandbox,
+    setup: Setup,
     *,
-    tokenizer: Tokenizer,
-    template: Template,
-    sampling: Sampling,
-    mode: str,
-    protocol: Protocol,
-    max_new: int,
-    rounds: int,
-    samples: int = 1,
     done: Container[tuple[str, int]] = (),
     in_flight: int = 64,
-) -> Iterator[dict[str, Any]]:
-    """A record per problem and sample, as soon as it is done; JSON values only.
+) -> Iterator[Trajectory]:
+    """A trajectory per problem and sample, as soon as it is done.
 
-    `max_new` is per generation, `rounds` counts in mode "tool" only. `done` are the (id, sample) that are left out. At
-    most `in_flight` responses are begun and not done. While a program runs its sequence is held in the generator and
-    others decode. A prompt that the generator refuses becomes a record with stop "too_long". Raises RuntimeError if the
-    sandbox fails on a program TRIES times.
+    `done` are the (id, sample) that are left out. At most `in_flight` responses are begun and not done. While a program
+    runs its sequence is held in the generator and others decode. A prompt that the generator refuses becomes a
+    trajectory with Stop.TOO_LONG. Raises RuntimeError if the sandbox fails on a program TRIES times.
     """
-    machine = _Machine(
-        *(generator, sandbox, tokenizer, template, sampling, mode, protocol, max_new),
-        rounds=rounds if mode == "tool" else 1,
-    )
-    pending = ((problem, i) for problem in problems for i in range(samples) if (problem.id, i) not in done)
+    machine = _Machine(generator, sandbox, setup, rounds=setup.rounds if setup.mode == TOOL else 1)
+    pending = ((problem, i) for problem in problems for i in range(setup.samples) if (problem.id, i) not in done)
     while True:
         for problem, sample in itertools.islice(pending, in_flight - machine.busy):
             machine.start(problem, sample)
@@ -82,18 +70,16 @@ def rollout(
 
 
 @dataclasses.dataclass
-class _Trajectory:
-    """A problem on its way."""
+class _Response:
+    """A response on its way."""
 
     problem: Problem
     sample: int
-    prompt: Tokens
-    written: Tokens
+    prompt: Piece
+    pieces: list[Piece] = dataclasses.field(default_factory=list)
     generations: int = 0
-    stop: str = ""
-    ran: list[tuple[str, Ran]] = dataclasses.field(default_factory=list)  # programs, and what they did
-    shown: list[str] = dataclasses.field(default_factory=list)  # of each
-    tool_spans: list[list[int]] = dataclasses.field(default_factory=list)  # where it stands in the response
+    stop: Stop = Stop.TOO_LONG
+    programs: list[Program] = dataclasses.field(default_factory=list)
 
     @property
     def id(self) -> str:
@@ -102,49 +88,47 @@ class _Trajectory:
 
 
 @dataclasses.dataclass
+class _Running:
+    """A program in the sandbox."""
+
+    response: _Response
+    call: Call
+    tries: int = 0
+
+
+@dataclasses.dataclass
 class _Machine:
-    """The state of a rollout. A trajectory is decoding, or its program is running, or it is finished."""
+    """The state of a rollout. A response is decoding, or its program is running, or it is finished."""
 
     generator: Generator
     sandbox: Sandbox
-    tokenizer: Tokenizer
-    template: Template
-    sampling: Sampling
-    mode: str
-    protocol: Protocol
-    max_new: int
+    setup: Setup
     rounds: int
-    decoding: dict[str, _Trajectory] = dataclasses.field(default_factory=dict)
-    running: dict[concurrent.futures.Future[Ran], "_Running"] = dataclasses.field(default_factory=dict)
-    finished: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    decoding: dict[str, _Response] = dataclasses.field(default_factory=dict)
+    running: dict[concurrent.futures.Future[Ran], _Running] = dataclasses.field(default_factory=dict)
+    finished: list[Trajectory] = dataclasses.field(default_factory=list)
+    clock: float = dataclasses.field(default_factory=time.monotonic)  # when the last trajectory was finished
+    waited_s: float = 0.0  # since then, for programs alone
 
     @property
     def busy(self) -> int:
-        """How many trajectories are not finished."""
+        """How many responses are not finished."""
         return len(self.decoding) + len(self.running)
 
-    def take_finished(self) -> list[dict[str, Any]]:
-        """The records that were finished since the last call."""
+    def take_finished(self) -> list[Trajectory]:
+        """The trajectories that were finished since the last call."""
         finished, self.finished = self.finished, []
         return finished
 
     def start(self, problem: Problem, sample: int) -> None:
         """Submit a problem's prompt."""
-        prompt = templates.prompt(
-            problem.question,
-            lang=problem.lang,
-            mode=self.mode,
-            template=self.template,
-            tokenizer=self.tokenizer,
-            instructions=self.protocol.instructions,
-        )
-        trajectory = _Trajectory(problem, sample, prompt, written=Tokens((), ()))
+        parts = self.setup.template.prompt(problem.question, lang=problem.lang, mode=self.setup.mode)
+        response = _Response(problem, sample, self.generator.codec.encode(Source.PROMPT, parts))
         try:
-            self._generate(trajectory)
+            self._generate(response)
         except UserError as e:
             log.warning("%s: skipped, its prompt is too long: %s", problem.id, e)
-            trajectory.stop = TOO_LONG
-            self._finish(trajectory)
+            self._finish(response)
 
     def advance(self) -> None:
         """One dispatch of the generator, and what became of programs; waits for them only if there is nothing else."""
@@ -152,149 +136,119 @@ class _Machine:
         for completion in completions:
             self._generated(self.decoding.pop(completion.id), completion)
         if completions or self.finished:
-            timeout = 0
+            timeout = 0.0
         elif self.generator.idle:
             timeout = None
         else:
             timeout = PAUSE_S
+        begun = time.monotonic()
         ended = concurrent.futures.wait(self.running, timeout, concurrent.futures.FIRST_COMPLETED).done
+        if self.generator.idle:
+            self.waited_s += time.monotonic() - begun
         for future in ended:
             self._ended(self.running.pop(future), future.result())
 
-    def _generate(self, trajectory: _Trajectory) -> None:
+    def _generate(self, response: _Response) -> None:
         request = Request(
-            id=trajectory.id,
-            ids=trajectory.prompt.ids + trajectory.written.ids,
-            max_new=self.max_new,
-            stop=self.protocol.stop if self.mode == "tool" else (),
-            sampling=self.sampling,
-            hold=trajectory.generations + 1 < self.rounds,
+            id=response.id,
+            pieces=(response.prompt, *response.pieces),
+            max_new=self.setup.max_new,
+            stop=self.setup.template.stops if self.setup.mode == TOOL else (),
+            sampling=self.setup.sampling,
+            hold=response.generations + 1 < self.rounds,
         )
         self.generator.submit(request)
-        trajectory.generations += 1
-        self.decoding[request.id] = trajectory
+        response.generations += 1
+        self.decoding[request.id] = response
 
-    def _generated(self, trajectory: _Trajectory, completion: Completion) -> None:
-        trajectory.stop = completion.stop.value
-        written = trajectory.written + self._by_model(*strip(completion, self.tokenizer))
-        program = None
-        if self.mode == "pot" and (code := programs.whole(completion.text)):
-            program = Program(code)
-        if self.mode == "tool":
-            response = self._without_code(written, trajectory.tool_spans)
-            turn = Turn(response, completion.text.rstrip(), completion.stop, trajectory.ran)
-            if self.protocol.goes_on(turn):
-                trajectory.written = written
-                self._run_or_go_on(trajectory, self.protocol.program(turn))
-                return
-        if program is None:
-            trajectory.written += self._by_model(completion.ids, completion.tail)
-            self._finish(trajectory)
+    def _generated(self, response: _Response, completion: Completion) -> None:
+        response.stop = completion.stop
+        stripped = self.generator.codec.cut(completion.piece, len(completion.piece.text.rstrip()))
+        if self.setup.mode == POT and (code := programs.whole(completion.piece.text)):
+            self._write(response, stripped)
+            self._submit(_Running(response, Call(code)))
+        elif self.setup.mode == TOOL and self.setup.protocol.goes_on(turn := self._turn(response, completion)):
+            self._write(response, stripped)
+            self._run_or_go_on(response, self.setup.protocol.program(turn))
         else:
-            trajectory.written = written
-            self._run_or_go_on(trajectory, program)
+            piece = completion.piece
+            self._write(response, dataclasses.replace(piece, ids=None if piece.ids is None else completion.ids))
+            self._finish(response)
 
-    def _run_or_go_on(self, trajectory: _Trajectory, program: Program | None) -> None:
-        if program is None:
-            self._go_on(trajectory)
-        elif self.protocol.refused and self.protocol.refused.search(program.code):
-            self._ran(trajectory, program.code, programs.REFUSAL)
+    def _turn(self, response: _Response, completion: Completion) -> Turn:
+        before = [
+            programs.without_code(piece.text) if piece.source is Source.TOOL else piece.text
+            for piece in response.pieces
+        ]
+        generation = completion.piece.text.rstrip()
+        ran = [(program.code, program.ran) for program in response.programs]
+        return Turn("".join([*before, generation]), generation, completion.stop, ran)
+
+    def _write(self, response: _Response, piece: Piece) -> None:
+        """Append what the model wrote; what it wrote on end is one piece."""
+        if response.pieces and response.pieces[-1].source is Source.MODEL:
+            piece = self.generator.codec.join(response.pieces.pop(), piece)
+        response.pieces.append(piece)
+
+    def _run_or_go_on(self, response: _Response, call: Call | None) -> None:
+        refused = self.setup.protocol.refused
+        if call is None:
+            self._go_on(response)
+        elif refused and refused.search(call.code):
+            self._ran(response, call.code, programs.REFUSAL)
         else:
-            self._submit(_Running(trajectory, program))
+            self._submit(_Running(response, call))
 
-    def _submit(self, running: "_Running") -> None:
+    def _submit(self, running: _Running) -> None:
         running.tries += 1
-        self.running[self.sandbox.submit(running.program.code, replay=running.program.replay)] = running
+        self.running[self.sandbox.submit(running.call.code, replay=running.call.replay)] = running
 
-    def _ended(self, running: "_Running", ran: Ran) -> None:
+    def _ended(self, running: _Running, ran: Ran) -> None:
         if ran.exit is not Exit.SANDBOX:
-            self._ran(running.trajectory, running.program.code, ran)
+            self._ran(running.response, running.call.code, ran)
         elif running.tries < TRIES:
             self._submit(running)
         else:
-            id, reason = running.trajectory.problem.id, ran.stderr.strip()
+            id, reason = running.response.problem.id, ran.stderr.strip()
             raise RuntimeError(f"the sandbox failed {TRIES} times on a program of {id}: {reason!r}")
 
-    def _ran(self, trajectory: _Trajectory, code: str, ran: Ran) -> None:
-        shown = self.protocol.shown(ran, self.tokenizer).strip()
-        pieces = templates.output(shown, asked=trajectory.stop == Stop.TEXT)
-        trajectory.written += templates.encode(pieces, self.tokenizer)
-        end = len(self.tokenizer.decode(trajectory.written.ids)) - len(OUTPUT_END)
-        trajectory.tool_spans.append([end - len(shown), end])
-        trajectory.ran.append((code, ran))
-        trajectory.shown.append(shown)
-        self._go_on(trajectory)
+    def _ran(self, response: _Response, code: str, ran: Ran) -> None:
+        codec = self.generator.codec
+        shown = self.setup.protocol.shown(ran, codec.clip).strip()
+        for piece in self.setup.template.output(shown, asked=response.stop is Stop.TEXT):
+            response.pieces.append(codec.encode(piece.source, (piece.text,)))
+        response.programs.append(Program(code, ran, shown))
+        self._go_on(response)
 
-    def _without_code(self, written: Tokens, tool_spans: list[list[int]]) -> str:
-        """A response so far, in which what programs printed holds no code."""
-        response, pieces, at = self.tokenizer.decode(written.ids), [], 0
-        for start, end in tool_spans:
-            pieces += [response[at:start], programs.without_code(response[start:end])]
-            at = end
-        return "".join([*pieces, response[at:]])
-
-    def _go_on(self, trajectory: _Trajectory) -> None:
-        if trajectory.generations == self.rounds:
-            self._finish(trajectory)
+    def _go_on(self, response: _Response) -> None:
+        if response.generations == self.rounds:
+            self._finish(response)
             return
         try:
-            self._generate(trajectory)
+            self._generate(response)
         except UserError as e:
-            log.warning("%s: ended after %d generations: %s", trajectory.problem.id, trajectory.generations, e)
-            self._finish(trajectory)
+            log.warning("%s: ended after %d generations: %s", response.problem.id, response.generations, e)
+            self._finish(response)
 
-    def _by_model(self, ids: tuple[int, ...], tail: str) -> Tokens:
-        ids += self.tokenizer.encode(tail)
-        return Tokens(ids, (Source.MODEL,) * len(ids))
-
-    def _finish(self, trajectory: _Trajectory) -> None:
-        problem, prompt, written = trajectory.problem, trajectory.prompt, trajectory.written
-        if 0 < trajectory.generations < self.rounds:  # its last request asked to hold
-            self.generator.release(trajectory.id)
-        self.finished.append(
-            {
-                "id": problem.id,
-                "sample": trajectory.sample,
-                "suite": problem.suite,
-                "mode": self.mode,
-                "lang": problem.lang,
-                "question": problem.question,
-                "gold": problem.gold,
-                "meta": problem.meta,
-                "prompt": self.tokenizer.decode(prompt.ids),
-                "response": self.tokenizer.decode(written.ids),
-                "ids": [*prompt.ids, *written.ids],
-                "sources": [int(source) for source in prompt.sources + written.sources],
-                "stop": trajectory.stop,
-                "programs": [
-                    {"code": code} | dataclasses.asdict(ran) | {"exit": ran.exit.value, "shown": shown}
-                    for (code, ran), shown in zip(trajectory.ran, trajectory.shown, strict=True)
-                ],
-                "tool_spans": trajectory.tool_spans,  # [start, end) in the response, of what programs wrote
-                "seed": self.sampling.seed,
-                "protocol": self.protocol.name,
-            }
+    def _finish(self, response: _Response) -> None:
+        if 0 < response.generations < self.rounds:  # its last request asked to hold
+            self.generator.release(response.id)
+        now = time.monotonic()
+        trajectory = Trajectory(
+            problem=response.problem,
+            sample=response.sample,
+            mode=self.setup.mode,
+            prompt=response.prompt,
+            response=tuple(response.pieces),
+            stop=response.stop,
+            programs=tuple(response.programs),
+            seed=self.setup.sampling.seed,
+            protocol=self.setup.protocol.name,
+            checkpoint=self.setup.checkpoint,
+            step=self.setup.step,
+            sandbox=self.sandbox.level,
+            elapsed_s=now - self.clock,
+            waited_s=self.waited_s,
         )
-
-
-@dataclasses.dataclass
-class _Running:
-    """A program in the sandbox."""
-
-    trajectory: _Trajectory
-    program: Program
-    tries: int = 0
-
-
-def strip(completion: Completion, tokenizer: Tokenizer) -> tuple[tuple[int, ...], str]:
-    """A completion without the end token and the white space before it: the tokens that stay, and the text after them.
-
-    Tokens are dropped, never made anew; only where the text ends inside one is there text after them.
-    """
-    text = completion.text.rstrip()
-    ids = completion.ids[:-1] if completion.stop is Stop.END else completion.ids
-    if text == completion.text:
-        return ids, completion.tail
-    while not text.startswith(whole := tokenizer.decode(ids)):
-        ids = ids[:-1]
-    return ids, text[len(whole) :]
+        self.clock, self.waited_s = now, 0.0
+        self.finished.append(trajectory)

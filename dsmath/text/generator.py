@@ -4,8 +4,12 @@ Anything with the methods of `Generator` can be evaluated: the engine on this ho
 """
 
 import dataclasses
-import enum
+import functools
 from typing import Protocol
+
+from dsmath.records import Piece, Stop
+from dsmath.text.codec import Codec
+from dsmath.text.template import Part
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,44 +27,51 @@ class Sampling:
 class Request:
     """One generation.
 
-    `ids` is the whole sequence so far. With `hold`, the generator keeps its cache after the generation, and a
-    later request of the same `id`, whose `ids` go on from it, computes only what is new. What is shared is found by
-    comparing ids, so holding is an optimisation and never changes an answer.
+    `pieces` is the whole sequence so far, as the generator's codec made it. With `hold`, the generator keeps its cache
+    after the generation, and a later request of the same `id`, whose pieces go on from it, computes only what is new.
+    What is shared is found by comparing ids, so holding is an optimisation and never changes an answer.
     """
 
     id: str
-    ids: tuple[int, ...]
+    pieces: tuple[Piece, ...]
     max_new: int  # tokens
-    stop: tuple[str, ...]  # texts that end the generation; they are not part of it
+    stop: tuple[Part, ...]  # texts and special tokens that end the generation; they are not part of it
     sampling: Sampling
     hold: bool = False
 
-
-class Stop(enum.StrEnum):
-    """Why a generation ended."""
-
-    END = "end"  # the end-of-sequence token, which is the last of `ids`
-    TEXT = "text"  # a stop text, which is not in `ids`
-    LENGTH = "length"  # max_new tokens, or a full cache
+    @functools.cached_property
+    def ids(self) -> tuple[int, ...]:
+        """The tokens of the pieces. Raises ValueError where a piece has none."""
+        ids: list[int] = []
+        for piece in self.pieces:
+            if piece.ids is None:
+                raise ValueError(f"request {self.id!r} has a piece without ids: {piece.text!r}")
+            ids.extend(piece.ids)
+        return tuple(ids)
 
 
 @dataclasses.dataclass(frozen=True)
 class Completion:
     """What one request generated.
 
-    `text` is the decoded generation without end token and stop text. `ids` are the tokens wholly inside `text` (and
-    the end token for Stop.END); where a stop text began inside a token, `tail` is the part of `text` after `ids`.
+    `piece` is the model's, without what ended it. `end` is the token that did, or nothing: a stop text, or the length.
     """
 
     id: str
-    ids: tuple[int, ...]
-    text: str
-    tail: str
-    stop: Stop
+    piece: Piece
+    end: tuple[int, ...]
+    stop: Stop  # Stop.TEXT for a special token of the request's `stop`, too
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """All tokens that were generated, but those of a stop text."""
+        return (self.piece.ids or ()) + self.end
 
 
 class Generator(Protocol):
     """Asynchronous generation. Not thread-safe: one thread submits and polls."""
+
+    codec: Codec
 
     def submit(self, request: Request) -> None:
         """Queue a request. Raises UserError if it can never fit: the ids are longer than the cache."""

@@ -1,46 +1,27 @@
-"""Prompts, and how a solution with a program looks.
+"""Templates: how a model is talked to: how a prompt begins, how a program is asked for, its output shown, what stops.
 
 `reference` is the prompt of the DeepSeekMath authors' evaluation code; `chatml` wraps the same question and instruction
-in SmolLM2's chat format.
+in SmolLM2's chat format. In both a program stands in a Python fence, and the model asks for its output by writing an
+output fence, where generation stops.
 """
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from dsmath.records import OUTPUT_FENCE, Piece, Source
-from dsmath.text.tokenizer import Tokenizer
+from dsmath.error import UserError
+from dsmath.records import COT, OUTPUT_FENCE, POT, PYTHON_FENCE, TOOL, Piece, Source
 
 # The authors' evaluation code, few-shot free: by language and mode, what follows the question.
 INSTRUCTIONS = {
-    ("en", "cot"): "\nPlease reason step by step, and put your final answer within \\boxed{}.",
-    ("zh", "cot"): "\n请通过逐步推理来解答问题，并把最终答案放置于\\boxed{}中。",
-    ("en", "tool"): "\nPlease integrate natural language reasoning with programs to solve the problem above, "
+    ("en", COT): "\nPlease reason step by step, and put your final answer within \\boxed{}.",
+    ("zh", COT): "\n请通过逐步推理来解答问题，并把最终答案放置于\\boxed{}中。",
+    ("en", TOOL): "\nPlease integrate natural language reasoning with programs to solve the problem above, "
     "and put your final answer within \\boxed{}.",
-    ("zh", "tool"): "\n请结合自然语言和Python程序语言来解答问题，并把最终答案放置于\\boxed{}中。",
+    ("zh", TOOL): "\n请结合自然语言和Python程序语言来解答问题，并把最终答案放置于\\boxed{}中。",
     # Ours: the authors evaluate other systems with programs alone, DeepSeekMath-Instruct not.
-    ("en", "pot"): "\nPlease write a Python program that solves the problem above and prints the final answer.",
-    ("zh", "pot"): "\n请编写一个Python程序来解答上述问题，并打印最终答案。",
+    ("en", POT): "\nPlease write a Python program that solves the problem above and prints the final answer.",
+    ("zh", POT): "\n请编写一个Python程序来解答上述问题，并打印最终答案。",
 }
-
-OUTPUT_END = "\n```\n"  # after the program's output
-
-
-@dataclasses.dataclass(frozen=True)
-class Tokens:
-    """Token ids [T] and, for each, its source [T]."""
-
-    ids: tuple[int, ...]
-    sources: tuple[Source, ...]
-
-    def __post_init__(self):
-        if len(self.ids) != len(self.sources):
-            raise ValueError(f"{len(self.ids)} ids but {len(self.sources)} sources")
-
-    def __add__(self, other: "Tokens") -> "Tokens":
-        return Tokens(self.ids + other.ids, self.sources + other.sources)
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,103 +31,106 @@ class Special:
     name: str
 
 
+Part = Special | str
+BEGIN = Special("")  # the tokenizer's begin-of-sequence token, where it has one
+
+
 @dataclasses.dataclass(frozen=True)
 class Template:
-    """What stands before the question and after the instruction, and what the model's first words begin with."""
+    """One way of talking to a model."""
 
-    before: tuple[Special | str, ...]
-    after: tuple[Special | str, ...]
-    lead: str  # the model's answer starts with it in training; free in generation
-    bos: bool  # whether the tokenizer's begin-of-sequence token comes first
-    end: str | None  # the token that ends a turn; None for the tokenizer's end-of-sequence
+    name: str
+    system: tuple[Part, ...]  # what a conversation begins with
+    before: tuple[Part, ...]  # the question
+    after: tuple[Part, ...]  # the instruction
+    end: str | None  # the token that ends the model's turn; None for the tokenizer's end-of-sequence
+    lead: str = ""  # the model's answer starts with it in training; free in generation
+    instructions: Mapping[tuple[str, str], str] = dataclasses.field(default_factory=lambda: INSTRUCTIONS)
+    stops: tuple[Part, ...] = (OUTPUT_FENCE,)  # what the model writes to have its program run
+    asks: str = f"\n{OUTPUT_FENCE}"  # the same, as it stands behind a program
+    output_before: str = "\n"
+    output_after: str = "\n```\n"
+
+    def prompt(self, question: str, *, lang: str, mode: str) -> tuple[Part, ...]:
+        """The prompt of a question, ready for generation; no two texts stand side by side."""
+        return _merge_text((*self.system, *self.before, question + self.instructions[lang, mode], *self.after))
+
+    def output(self, shown: str, *, asked: bool) -> tuple[Piece, ...]:
+        """What goes into a response behind a program whose output is `shown`.
+
+        Where the model `asked` by what it wrote, that is its own; else the loop's.
+        """
+        return (
+            Piece(Source.MODEL if asked else Source.FRAME, self.asks),
+            Piece(Source.FRAME, self.output_before),
+            Piece(Source.TOOL, shown),
+            Piece(Source.FRAME, self.output_after),
+        )
+
+    def chat_template(self) -> str:
+        """The template in Jinja, as `transformers` has it: a user's message is a question with its instruction."""
+        system, before, after = ("".join(map(_jinja, parts)) for parts in (self.system, self.before, self.after))
+        end = "{{ eos_token }}" if self.end is None else _jinja(Special(self.end))
+        return (
+            f"{system}{{% for message in messages %}}{{% if message['role'] == 'user' %}}"
+            f"{before}{{{{ message['content'] }}}}{after}"
+            f"{{% else %}}{_jinja(self.lead)}{{{{ message['content'] }}}}{end}{{% endif %}}{{% endfor %}}"
+        )
 
 
 TEMPLATES = {
-    "reference": Template(before=("User: ",), after=("\n\nAssistant:",), lead=" ", bos=True, end=None),
-    "chatml": Template(
-        before=(
-            Special("<|im_start|>"),
-            "system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face",
-            Special("<|im_end|>"),
-            "\n",
-            Special("<|im_start|>"),
-            "user\n",
+    template.name: template
+    for template in (
+        Template("reference", system=(BEGIN,), before=("User: ",), after=("\n\nAssistant:",), end=None, lead=" "),
+        Template(
+            "chatml",
+            system=(
+                Special("<|im_start|>"),
+                "system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face",
+                Special("<|im_end|>"),
+                "\n",
+            ),
+            before=(Special("<|im_start|>"), "user\n"),
+            after=(Special("<|im_end|>"), "\n", Special("<|im_start|>"), "assistant\n"),
+            end="<|im_end|>",
         ),
-        after=(Special("<|im_end|>"), "\n", Special("<|im_start|>"), "assistant\n"),
-        lead="",
-        bos=False,
-        end="<|im_end|>",
-    ),
+    )
 }
 
 
-def prompt(
-    question: str,
-    *,
-    lang: str,
-    mode: str,
-    template: Template,
-    tokenizer: Tokenizer,
-    instructions: Mapping[tuple[str, str], str] = INSTRUCTIONS,
-) -> Tokens:
-    """The prompt of a question, ready for generation."""
-    ids = [] if tokenizer.bos is None or not template.bos else [tokenizer.bos]
-    middle = (question + instructions[lang, mode],)
-    # Text between special tokens is encoded in one go: tokens may span our own borders as they would in the plain text.
-    for part in _merge_text(template.before + middle + template.after):
-        ids.extend([tokenizer.special(part.name)] if isinstance(part, Special) else tokenizer.encode(part))
-    return Tokens(tuple(ids), (Source.PROMPT,) * len(ids))
+def find(name: str) -> Template:
+    """The template of that name. Raises UserError if there is none."""
+    if name not in TEMPLATES:
+        raise UserError(f"no template is named {name!r}; expected one of: {', '.join(TEMPLATES)}")
+    return TEMPLATES[name]
 
 
-def encode(pieces: Sequence[Piece], tokenizer: Tokenizer) -> Tokens:
-    """Pieces encoded one by one, so that no token has two writers."""
-    tokens = Tokens((), ())
-    for piece in pieces:
-        ids = tokenizer.encode(piece.text)
-        tokens += Tokens(ids, (piece.source,) * len(ids))
-    return tokens
-
-
-def solution(pieces: Sequence[Piece], *, template: Template, tokenizer: Tokenizer) -> Tokens:
-    """The tokens that a model is to write after the prompt, with the end token, and what tools answer in between."""
-    first, *rest = pieces
-    tokens = encode([Piece(first.source, template.lead + first.text), *rest], tokenizer)
-    return tokens + Tokens((end_token(template, tokenizer),), (Source.MODEL,))
-
-
-def end_token(template: Template, tokenizer: Tokenizer) -> int:
-    """The id that ends the model's turn."""
-    return tokenizer.eos if template.end is None else tokenizer.special(template.end)
-
-
-def program(code: str) -> str:
-    """A program as the model writes it."""
-    return f"```python\n{code}\n```"
-
-
-def output(result: str, *, asked: bool) -> tuple[Piece, Piece]:
-    """A program's result as it goes into the text, after the closing fence of the program.
-
-    Where the model `asked` by writing the output fence, the fence is its own; else the tool's.
-    """
-    fence = Piece(Source.MODEL if asked else Source.TOOL, f"\n{OUTPUT_FENCE}")
-    return fence, Piece(Source.TOOL, f"\n{result.strip()}{OUTPUT_END}")
-
-
-def with_program(before: str, code: str, result: str, after: str) -> tuple[Piece, ...]:
-    """A tool-integrated solution: prose and program, the program's result, the conclusion."""
+def with_program(before: str, code: str, printed: str, after: str) -> tuple[Piece, ...]:
+    """A tool-integrated solution as training sets hold it: prose and program, the program's output, the conclusion."""
     return (
         Piece(Source.MODEL, f"{before}\n{program(code)}"),
-        *output(result, asked=True),
+        *TEMPLATES["reference"].output(printed.strip(), asked=True),
         Piece(Source.MODEL, after),
     )
 
 
-def _merge_text(parts: Sequence[Special | str]) -> list[Special | str]:
-    merged: list[Special | str] = []
+def program(code: str) -> str:
+    """A program as the model writes it."""
+    return f"{PYTHON_FENCE}\n{code}\n```"
+
+
+def _jinja(part: Part) -> str:
+    if part == BEGIN:
+        return "{{ bos_token if bos_token is defined and bos_token else '' }}"
+    text = part.name if isinstance(part, Special) else part
+    return "{{ '" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "' }}"
+
+
+def _merge_text(parts: Sequence[Part]) -> tuple[Part, ...]:
+    merged: list[Part] = []
     for part in parts:
         if isinstance(part, str) and merged and isinstance(merged[-1], str):
             merged[-1] += part
         else:
             merged.append(part)
-    return merged
+    return tuple(merged)

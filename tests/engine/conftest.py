@@ -10,6 +10,7 @@ import pytest
 from dsmath.config import Arch
 from dsmath.engine.engine import Engine
 from dsmath.model import decoder
+from dsmath.records import Piece, Source
 from dsmath.text import tokenizer as tokenizers
 from dsmath.text.generator import Completion, Request, Sampling
 
@@ -97,7 +98,8 @@ def argmax_loop(params, ends):
 
 
 def request(id: str, ids, *, max_new: int = 40, stop=(), sampling: Sampling = GREEDY, hold: bool = False) -> Request:
-    return Request(id=id, ids=tuple(ids), max_new=max_new, stop=tuple(stop), sampling=sampling, hold=hold)
+    pieces = (Piece(Source.PROMPT, "", tuple(ids)),)
+    return Request(id=id, pieces=pieces, max_new=max_new, stop=tuple(stop), sampling=sampling, hold=hold)
 
 
 def prompts(count: int) -> list[tuple[int, ...]]:

@@ -7,7 +7,9 @@ import pytest
 
 from dsmath.engine.engine import LANE
 from dsmath.error import UserError
-from dsmath.text.generator import Sampling, Stop
+from dsmath.records import Stop
+from dsmath.text.generator import Sampling
+from dsmath.text.template import Special
 from tests.engine.conftest import CACHE, GREEDY, prompts, request, run
 
 SAMPLED = Sampling(temperature=0.8, top_p=0.9, top_k=50, seed=7)
@@ -107,15 +109,14 @@ def test_others_decode_while_a_sequence_is_held(engine, greedy):
     assert greedy[0][2][:9] + rest.ids == greedy[0][2]
 
 
-def test_releasing_a_held_sequence_makes_room(engine, greedy):
+def test_a_held_sequence_gives_way_and_going_on_from_it_changes_nothing(engine, greedy):
     e = engine(1)
     run(e, [request("held", greedy[0][1], max_new=5, hold=True)])
     id, ids, answer = greedy[1]
-    e.submit(request(id, ids))
-    assert [e.poll(), e.poll()] == [[], []]
-    assert not e.idle
+    assert run(e, [request(id, ids)])[id].ids == answer
+    rest = run(e, [request("held", greedy[0][1] + greedy[0][2][:5], max_new=35)])["held"]
+    assert greedy[0][2][:5] + rest.ids == greedy[0][2]
     e.release("held")
-    assert run(e, [])[id].ids == answer
 
 
 def test_released_while_generating_frees_its_slot_when_it_ends(engine, greedy):
@@ -198,9 +199,19 @@ def test_stop_texts_cut_the_text_wherever_they_stand(engine, greedy, tokenizer, 
         stop = whole[start:end]
         done = run(engine(3, steps), [request(id, ids, stop=("absent", stop)), request("beside", ids)])
         assert done[id].stop is Stop.TEXT
-        assert done[id].text == whole[: whole.index(stop)]
-        assert tokenizer.decode(done[id].ids) + done[id].tail == done[id].text
+        assert done[id].piece.text == whole[: whole.index(stop)]
+        assert tokenizer.decode(done[id].ids) == done[id].piece.text
         assert done["beside"].ids == answer
+
+
+def test_a_special_token_stops_like_a_text_if_the_engine_ends_at_it(engine, greedy, tokenizer, ends):
+    id, ids, answer = next(g for g in greedy if g[2][-1] in ends)
+    name = next(name for name in ("<|end|>", "<|begin|>", *"@~|") if tokenizer.special(name) == answer[-1])
+    done = run(engine(3), [request(id, ids, stop=(Special(name),)), request("beside", ids)])
+    assert (done[id].stop, done["beside"].stop) == (Stop.TEXT, Stop.END)
+    assert done[id].ids == done["beside"].ids == answer
+    with pytest.raises(ValueError, match="stops at"):
+        engine(3).submit(request("other", ids, stop=(Special("a"),)))
 
 
 def test_a_sequence_that_met_a_stop_text_goes_on_from_it(engine, greedy, tokenizer, argmax_loop):
@@ -208,5 +219,5 @@ def test_a_sequence_that_met_a_stop_text_goes_on_from_it(engine, greedy, tokeniz
     id, ids, answer = greedy[0]
     stop = tokenizer.decode(answer)[9:14]
     first = run(e, [request(id, ids, stop=(stop,), hold=True)])[id]
-    longer = ids + first.ids + tokenizer.encode(first.tail + stop + " 42")
+    longer = ids + first.ids + tokenizer.encode(stop + " 42")
     assert run(e, [request(id, longer, max_new=12)])[id].ids == argmax_loop(longer, 12)

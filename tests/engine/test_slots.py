@@ -2,7 +2,7 @@
 
 import pytest
 
-from dsmath.engine.slots import Lease, Slots
+from dsmath.engine.slots import PATIENCE, Lease, Slots
 from dsmath.error import UserError
 from tests.engine.conftest import request
 
@@ -56,18 +56,49 @@ def test_a_held_sequence_shares_its_longest_common_prefix(ids, shared):
     assert slots.admit()[0].shared == shared
 
 
-def test_a_held_slot_goes_to_nobody_else_and_its_holder_passes_the_queue():
-    slots = Slots(1, 16)
+def test_a_held_slot_is_spared_while_others_run_and_its_holder_passes_the_queue():
+    slots = Slots(2, 16)
     slots.submit(request("a", (1,), hold=True))
-    finish(slots, slots.admit()[0], 7)
+    slots.submit(request("runs", (1,)))
+    a, _ = slots.admit()
+    finish(slots, a, 7)
     slots.submit(request("b", (1,)))
     assert slots.admit() == []
     assert not slots.idle
     slots.submit(request("a", (1, 7, 2)))
     (seat,) = slots.admit()
-    assert seat.request.id == "a"
+    assert (seat.request.id, seat.shared) == ("a", 1)
     finish(slots, seat, 7)
     assert slots.admit()[0].request.id == "b"
+
+
+def test_a_held_slot_gives_way_where_nothing_runs():
+    slots = Slots(1, 16)
+    slots.submit(request("a", (1, 2), hold=True))
+    finish(slots, slots.admit()[0], 7)
+    slots.submit(request("b", (1,)))
+    (b,) = slots.admit()
+    assert (b.request.id, b.shared) == ("b", 0)
+    slots.submit(request("a", (1, 2, 7, 8)))
+    assert slots.admit() == []
+    finish(slots, b, 7)
+    (again,) = slots.admit()
+    assert (again.request.id, again.shared) == ("a", 0), "what it held is computed again"
+
+
+def test_a_slot_that_is_held_for_long_gives_way_the_first_one_first():
+    slots = Slots(3, 16)
+    for id in ("a", "b", "runs"):
+        slots.submit(request(id, (1,), hold=id != "runs"))
+    a, b, _ = slots.admit()
+    finish(slots, a, 7)
+    finish(slots, b, 7)
+    slots.submit(request("c", (1,)))
+    seated = [slots.admit() for _ in range(PATIENCE + 1)]
+    assert [len(seats) for seats in seated] == [0] * PATIENCE + [1]
+    assert seated[-1][0].lease.slot == a.lease.slot
+    slots.submit(request("b", (1, 7, 2)))
+    assert slots.admit()[0].lease.slot == b.lease.slot
 
 
 def test_release_frees_a_held_slot_once():

@@ -12,7 +12,9 @@ import transformers
 
 from dsmath.config import Arch
 from dsmath.model import decoder, gguf, hf, smollm2
+from dsmath.records import Source
 from dsmath.text import template, tokenizer
+from dsmath.text.codec import TokenCodec
 
 # The proportions of DeepSeekMath 7B: as many key/value heads as heads, untied, theta 1e4, eps 1e-6.
 SMALL = Arch(
@@ -96,8 +98,8 @@ def smol():
 
 def tokens_of(question):
     """The prompt of a question in SmolLM2's own tokens."""
-    kind = {"template": template.TEMPLATES["chatml"], "tokenizer": tokenizer.from_gguf(smollm2.fetch())}
-    return template.prompt(question, lang="en", mode="cot", **kind).ids
+    prompt = template.find("chatml").prompt(question, lang="en", mode="cot")
+    return TokenCodec(tokenizer.from_gguf(smollm2.fetch())).encode(Source.PROMPT, prompt).ids
 
 
 def test_logits_equal_transformers(small):

@@ -5,11 +5,14 @@ import pytest
 from dsmath.records import Exit, Ran
 from dsmath.rollout import programs
 from dsmath.text import tokenizer as tokenizers
+from dsmath.text.codec import TokenCodec
 
 
 @pytest.fixture(scope="module")
-def tokenizer():
-    return tokenizers.train(["Runtime errors: Traceback in solve NameError: name is not defined"], vocab_size=400)
+def codec():
+    return TokenCodec(
+        tokenizers.train(["Runtime errors: Traceback in solve NameError: name is not defined"], vocab_size=400)
+    )
 
 
 def block(code: str) -> str:
@@ -104,35 +107,35 @@ def test_programs_that_would_ask_or_shell_out_are_refused(code):
     assert programs.REFUSED.search(code)
 
 
-def test_a_refused_program_shows_as_an_error(tokenizer):
-    assert programs.shown(programs.REFUSAL, tokenizer) == "Runtime errors: RuntimeError"
+def test_a_refused_program_shows_as_an_error(codec):
+    assert programs.shown(programs.REFUSAL, codec.clip) == "Runtime errors: RuntimeError"
 
 
-def test_stdout_is_clipped_to_a_hundred_characters(tokenizer):
-    assert programs.shown(ran(stdout="\n" + "x" * 100 + "\n"), tokenizer) == "x" * 100
-    assert programs.shown(ran(stdout="a" * 60 + "b" * 60), tokenizer) == "a" * 50 + "..." + "b" * 50
+def test_stdout_is_clipped_to_a_hundred_characters(codec):
+    assert programs.shown(ran(stdout="\n" + "x" * 100 + "\n"), codec.clip) == "x" * 100
+    assert programs.shown(ran(stdout="a" * 60 + "b" * 60), codec.clip) == "a" * 50 + "..." + "b" * 50
 
 
 @pytest.mark.parametrize("stdout", ["", "\n \n"])
-def test_quirk_success_without_output_shows_as_a_bare_error(tokenizer, stdout):
-    assert programs.shown(ran(stdout=stdout, stderr="a warning"), tokenizer) == "Runtime errors:"
+def test_quirk_success_without_output_shows_as_a_bare_error(codec, stdout):
+    assert programs.shown(ran(stdout=stdout, stderr="a warning"), codec.clip) == "Runtime errors:"
 
 
-def test_quirk_what_was_printed_before_a_failure_is_lost(tokenizer):
+def test_quirk_what_was_printed_before_a_failure_is_lost(codec):
     failed = ran(Exit.ERROR, stdout="42\n", stderr="Traceback (most recent call last):\nValueError: no\n")
-    assert programs.shown(failed, tokenizer) == "Runtime errors: ValueError: no"
-    assert programs.shown(ran(Exit.TIMEOUT, stdout="42\n"), tokenizer) == "Runtime errors: Timeout Error"
-    assert programs.shown(ran(Exit.OUTPUT, stdout="42\n"), tokenizer) == "Runtime errors: Output Limit Error"
-    assert programs.shown(ran(Exit.MEMORY), tokenizer) == "Runtime errors: MemoryError"
+    assert programs.shown(failed, codec.clip) == "Runtime errors: ValueError: no"
+    assert programs.shown(ran(Exit.TIMEOUT, stdout="42\n"), codec.clip) == "Runtime errors: Timeout Error"
+    assert programs.shown(ran(Exit.OUTPUT, stdout="42\n"), codec.clip) == "Runtime errors: Output Limit Error"
+    assert programs.shown(ran(Exit.MEMORY), codec.clip) == "Runtime errors: MemoryError"
 
 
-def test_long_tracebacks_are_clipped_to_a_hundred_tokens(tokenizer):
+def test_long_tracebacks_are_clipped_to_a_hundred_tokens(codec):
     text = "ValueError: " + "0" * 60 + "1" * 60
     expected_end = " ... " + "1" * 50  # each digit is a token
-    shown = programs.shown(ran(Exit.ERROR, stderr=f"Traceback (most recent call last):\n{text}\n"), tokenizer)
+    shown = programs.shown(ran(Exit.ERROR, stderr=f"Traceback (most recent call last):\n{text}\n"), codec.clip)
     assert shown.startswith("Runtime errors: ValueError: 000")
     assert shown.endswith(expected_end)
-    assert len(tokenizer.encode(shown.removeprefix("Runtime errors: ").removesuffix(expected_end))) == 50
+    assert len(codec.tokenizer.encode(shown.removeprefix("Runtime errors: ").removesuffix(expected_end))) == 50
 
 
 def test_tracebacks_lose_module_frames_paths_and_line_numbers():

@@ -3,10 +3,9 @@
 import pytest
 
 from dsmath.error import UserError
-from dsmath.records import Exit, Ran
+from dsmath.records import Exit, Ran, Stop
 from dsmath.rollout import programs, protocols
 from dsmath.rollout.protocols import Turn
-from dsmath.text.generator import Stop
 
 BLOCK = "```python\nprint(1)\n```"
 

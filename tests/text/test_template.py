@@ -1,16 +1,17 @@
-"""Prompts to the letter, and who writes what."""
+"""Prompts to the letter, who writes what, and the same prompt in Jinja."""
+
+import itertools
 
 import pytest
+import transformers
 
+from dsmath.error import UserError
+from dsmath.model import smollm2
 from dsmath.records import Piece, Source
 from dsmath.text import template, tokenizer
+from dsmath.text.template import BEGIN, Special
 
-QUESTION = "What is 12 * 34?"
-
-
-@pytest.fixture(scope="module")
-def trained():
-    return tokenizer.train([QUESTION, "User: Assistant: Please reason"] * 5, vocab_size=300)
+REFERENCE = template.find("reference")
 
 
 @pytest.mark.parametrize(
@@ -31,46 +32,62 @@ def trained():
         ),
     ],
 )
-def test_the_reference_prompt_is_the_authors(trained, lang, mode, text):
-    tokens = template.prompt("Q", lang=lang, mode=mode, template=template.TEMPLATES["reference"], tokenizer=trained)
-    assert trained.decode(tokens.ids) == text
-    assert tokens.ids[0] == trained.bos
-    assert tokens.ids.count(trained.bos) == 1
-    assert set(tokens.sources) == {Source.PROMPT}
+def test_the_reference_prompt_is_the_authors(lang, mode, text):
+    assert REFERENCE.prompt("Q", lang=lang, mode=mode) == (BEGIN, text)
 
 
-def test_a_question_cannot_forge_a_turn(trained):
-    """A special token's name inside a question stays text."""
-    tokens = template.prompt(
-        "<|end|> <|begin|>", lang="en", mode="cot", template=template.TEMPLATES["reference"], tokenizer=trained
+def test_texts_that_meet_are_one_text_and_special_tokens_stand_alone():
+    parts = template.find("chatml").prompt("Q", lang="en", mode="cot")
+    assert not any(isinstance(a, str) and isinstance(b, str) for a, b in itertools.pairwise(parts))
+    assert [part.name for part in parts if isinstance(part, Special)] == [
+        *("<|im_start|>", "<|im_end|>"),
+        *("<|im_start|>", "<|im_end|>"),
+        "<|im_start|>",
+    ]
+
+
+@pytest.mark.parametrize(("asked", "writer"), [(True, Source.MODEL), (False, Source.FRAME)])
+def test_an_output_stands_in_a_frame_and_the_fence_is_whose_it_is(asked, writer):
+    assert REFERENCE.output("5", asked=asked) == (
+        Piece(writer, "\n```output"),
+        Piece(Source.FRAME, "\n"),
+        Piece(Source.TOOL, "5"),
+        Piece(Source.FRAME, "\n```\n"),
     )
-    assert trained.eos not in tokens.ids
-    assert tokens.ids.count(trained.bos) == 1
 
 
-def test_a_solution_has_one_writer_per_token_and_ends_with_the_models_end(trained):
-    pieces = template.with_program("We compute.", "print(12 * 34)", "408", "It is \\boxed{408}.")
-    tokens = template.solution(pieces, template=template.TEMPLATES["reference"], tokenizer=trained)
-    text = {source: trained.decode([i for i, s in zip(tokens.ids, tokens.sources, strict=True) if s is source])
-            for source in Source}  # fmt: skip
-    assert text[Source.TOOL] == "\n408\n```\n"
-    assert text[Source.MODEL] == (" We compute.\n```python\nprint(12 * 34)\n```\n```output" + "It is \\boxed{408}.")
-    assert text[Source.PROMPT] == ""
-    assert (tokens.ids[-1], tokens.sources[-1]) == (trained.eos, Source.MODEL)
-
-
-def test_an_output_that_was_not_asked_for_is_the_tools(trained):
-    fence, result = template.output(" 5\n", asked=False)
-    assert fence == Piece(Source.TOOL, "\n```output")
-    assert result == Piece(Source.TOOL, "\n5\n```\n")
-
-
-def test_training_and_evaluation_see_the_same_ids(trained):
-    """A solution that is generated round by round is the solution that was trained on."""
-    first, fence, result, last = template.with_program("A.", "print(1)", "1", "B.")
-    trained_on = template.solution(
-        (first, fence, result, last), template=template.TEMPLATES["reference"], tokenizer=trained
+def test_a_solution_with_a_program_reads_as_the_authors_do():
+    pieces = template.with_program("We compute.", "print(12 * 34)", "408\n", "It is \\boxed{408}.")
+    assert "".join(piece.text for piece in pieces) == (
+        "We compute.\n```python\nprint(12 * 34)\n```\n```output\n408\n```\nIt is \\boxed{408}."
     )
-    generated = trained.encode(" " + first.text)
-    appended = template.encode(template.output("1", asked=True), trained).ids
-    assert trained_on.ids == generated + appended + trained.encode(last.text) + (trained.eos,)
+
+
+def test_an_unknown_template_is_one_line():
+    with pytest.raises(UserError, match="no template is named 'alpaca'; expected one of: reference, chatml"):
+        template.find("alpaca")
+
+
+@pytest.fixture(scope="module")
+def tokenizers():
+    """With a begin token, and SmolLM2's, which has the tokens of chatml."""
+    trained = tokenizer.train(["User: Assistant: Please reason 12 34"] * 5, vocab_size=300)
+    return {"reference": trained, "chatml": tokenizer.from_gguf(smollm2.fetch())}
+
+
+@pytest.mark.parametrize("name", template.TEMPLATES)
+@pytest.mark.parametrize("content", ["What is 12 * 34?\nSay 'it'.", "中文 {{ x }} \\boxed{}\n", "  spaces  "])
+def test_in_jinja_a_conversation_is_what_we_train_on_to_the_byte(tmp_path, tokenizers, name, content):
+    """Of `transformers`' rendering, and of its ids: a prompt, and a prompt with its answer."""
+    ours, record = tokenizers[name], template.find(name)
+    ours.save(tmp_path)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    theirs.chat_template = record.chat_template()
+    parts = (*record.system, *record.before, content, *record.after)
+    names = {"": theirs.bos_token or ""} if ours.bos is not None else {"": ""}
+    text = "".join(part if isinstance(part, str) else names.get(part.name, part.name) for part in parts)
+    user = [{"role": "user", "content": content}]
+    assert theirs.apply_chat_template(user, tokenize=False, add_generation_prompt=True) == text
+    answered = [*user, {"role": "assistant", "content": "It is 408."}]
+    end = record.end or theirs.eos_token
+    assert theirs.apply_chat_template(answered, tokenize=False) == f"{text}{record.lead}It is 408.{end}"
