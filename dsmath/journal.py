@@ -7,6 +7,7 @@ off and a reader skips. Files that are made in one go (`write`) are whole or abs
 import contextlib
 import errno
 import fcntl
+import itertools
 import json
 import logging
 import os
@@ -20,10 +21,15 @@ log = logging.getLogger(__name__)
 
 
 class Journal:
-    """An append-only JSON Lines file with one writer at a time. Each `append` is on disk when it returns."""
+    """An append-only JSON Lines file with one writer at a time.
 
-    def __init__(self, path: Path):
+    Each `append` is on disk when it returns; where it is not `durable`, with the system, which is faster, and as safe
+    from all but the system's own end.
+    """
+
+    def __init__(self, path: Path, *, durable: bool = True):
         self.path = Path(path)
+        self._durable = durable
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(self.path, "ab+", buffering=0)  # noqa: SIM115  closed by close()
@@ -38,9 +44,14 @@ class Journal:
         try:
             if self._file.write(line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fsync(self._file.fileno())
+            if self._durable:
+                os.fsync(self._file.fileno())
         except OSError as e:
             raise UserError(f"cannot write {self.path}: {e.strerror}; free some space, the same command goes on") from e
+
+    def clear(self) -> None:
+        """Drop all records."""
+        self._file.truncate(0)
 
     def close(self) -> None:
         """Close the file. Idempotent."""
@@ -83,6 +94,25 @@ def numbered(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, record
     if bad:
         log.warning("%s: skipped %d bad line%s", path, bad, "s" * (bad > 1))
+
+
+@contextlib.contextmanager
+def continued(path: Path, settings: dict[str, Any]) -> Iterator[tuple[Journal, list[dict[str, Any]]]]:
+    """A JSON Lines file that is made record by record and appears whole: a journal, and the records already in it.
+
+    Until the end of the `with` they are in PATH.partial, where the same `settings` go on after a crash and others begin
+    anew.
+    """
+    partial = path.with_name(path.name + ".partial")
+    with Journal(partial, durable=False) as journal:
+        first, *records = list(read(partial)) or [None]
+        if first != settings:
+            journal.clear()
+            journal.append(settings)
+            records = []
+        yield journal, records
+        write(path, map(line, itertools.islice(read(partial), 1, None)))
+        partial.unlink()
 
 
 def line(record: dict[str, Any]) -> str:

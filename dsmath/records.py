@@ -8,7 +8,7 @@ Text remembers who wrote it: a `Piece` has one writer, and a token is trained on
 
 import dataclasses
 import enum
-from typing import Any
+from typing import Any, ClassVar
 
 COT, TOOL, POT = "cot", "tool", "pot"  # chain of thought; text and programs in turn; one program, which is the answer
 MODES = (COT, TOOL, POT)
@@ -123,6 +123,8 @@ class Trajectory:
     checkpoint: str  # with the fingerprint of its weights
     step: int  # of training; 0 for the weights that it starts from
     sandbox: dict[str, Any]  # the level that was active, and the limits
+    VERSION: ClassVar[int] = 2  # 1 was a response in one text, with spans of what programs printed
+
     elapsed_s: float = 0.0  # since the trajectory before, by the clock of the process that made both
     waited_s: float = 0.0  # of these, without anything to generate, for programs
 
@@ -147,7 +149,7 @@ class Trajectory:
         programs = [{"code": p.code, **dataclasses.asdict(p.ran), "shown": p.shown} for p in self.programs]
         rest = {field: getattr(self, field) for field in ("seed", "protocol", "checkpoint", "step", "sandbox")}
         return {
-            "version": TRAJECTORY_VERSION,
+            "version": self.VERSION,
             **dataclasses.asdict(self.problem),
             "sample": self.sample,
             "mode": self.mode,
@@ -163,8 +165,8 @@ class Trajectory:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Trajectory":
         """Raises KeyError for a field that is missing, ValueError or TypeError for one that is no such value."""
-        if values["version"] != TRAJECTORY_VERSION:
-            raise ValueError(f"version is {values['version']!r}; expected {TRAJECTORY_VERSION}")
+        if values["version"] != cls.VERSION:
+            raise ValueError(f"version is {values['version']!r}; expected {cls.VERSION}")
         return cls(
             problem=Problem(**{field.name: values[field.name] for field in dataclasses.fields(Problem)}),
             prompt=_piece_from_json(values["prompt"]),
@@ -174,9 +176,6 @@ class Trajectory:
             **{name: values[name] for name in ("sample", "mode", "seed", "protocol", "checkpoint", "step", "sandbox")},
             **{name: values[name] for name in ("elapsed_s", "waited_s")},
         )
-
-
-TRAJECTORY_VERSION = 2  # 1 was a response in one text, with spans of what programs printed
 
 
 def _piece_to_json(piece: Piece) -> dict[str, Any]:

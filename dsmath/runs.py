@@ -17,10 +17,17 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dsmath import journal, runtime
+from dsmath import config, journal, runtime
 from dsmath.error import UserError
 
 REFERENCE = "reference"  # the protocol that an evaluation's folder does not name
+
+# What may change between a run and its continuation: what is not trained with, how long it goes on, and how the same
+# sums are cut up.
+FREE = (
+    *("eval", "sandbox", "mesh", "train.steps", "train.checkpoint_every", "train.keep_checkpoints"),
+    *("train.microbatches", "train.remat"),
+)
 
 
 class Run:
@@ -86,6 +93,28 @@ class Evaluation:
     def summary(self) -> Path:
         """What the scores come to."""
         return self.folder / "summary.json"
+
+
+def begin(run: Run, settings: config.Config) -> None:
+    """Write down the config that a run is begun with, or refuse to go on with another one.
+
+    Of what may change, the last one stays written. A field that is newer than the run counts as its default.
+    """
+    now = config.dump(settings)
+    if run.config.exists():
+        before = config.dump(stored(run))
+        require_same(run.workdir, flatten(json.loads(before)), flatten(json.loads(now)), free=FREE)
+        if before == now:
+            return
+    journal.write(run.config, [now])
+
+
+def stored(run: Run) -> config.Config:
+    """The config that a run was begun with. Raises UserError if it can't be read."""
+    try:
+        return config.load(run.config.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        raise UserError(f"cannot read {run.config}: {e}; mend it, or train anew in another --workdir") from e
 
 
 def pin(path: Path, settings: Mapping[str, Any], *, free: Collection[str] = ()) -> None:

@@ -1,26 +1,32 @@
 """Train a small model from scratch on embedded problems and evaluate it with and without tools, end to end.
 
+Killed at any moment, the same command goes on where it was.
+
 Example:
   dsmath demo --workdir runs/demo
 """
 
 import logging
-from pathlib import Path
+import sys
 from typing import Any
 
+import rich.console
 from absl import flags
-from rich.console import Console
 
+from dsmath import recipes
 from dsmath.cli import experiment
 
 log = logging.getLogger(__name__)
 
-CONFIG = Path(__file__).parents[2] / "configs" / "sft_demo.py"
-
 
 def define(values: flags.FlagValues) -> None:
     """Declare the verb's flags."""
-    experiment.define(values, config=CONFIG, workdir="runs/demo")
+    experiment.define(values, default=recipes.demo(), workdir="runs/demo")
+
+
+def resumes(values: flags.FlagValues) -> bool:
+    """Whether the same command goes on where it was."""
+    return True
 
 
 def run(values: flags.FlagValues) -> dict[str, Any]:
@@ -29,11 +35,14 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
     from dsmath.data import mixture
     from dsmath.report import table
 
-    settings, workdir = experiment.settings(values), experiment.workdir(values)
-    mixture.prepare(settings, workdir / "data", None)
-    train.train(settings, workdir)
-    evaluate.evaluate(settings, workdir, None, step=0)
-    evaluate.evaluate(settings, workdir, None, step=None)
-    result = table.report(workdir, Console(stderr=values.json))
-    log.info("the run lies in %s: metrics, checkpoints, transcripts under evals/, the tables under report/", workdir)
+    settings, run = experiment.settings(values), experiment.run_of(values)
+    stderr = rich.console.Console(stderr=True)
+    mixture.prepare(settings, run.data, None)
+    train.train(settings, run, console=stderr)
+    for step in (0, None):  # the weights that it started from, and the last checkpoint
+        evaluate.evaluate(settings, run, None, step=step, console=stderr)
+    result = table.report(run, rich.console.Console(file=sys.stderr if values.json else sys.stdout))
+    log.info(
+        "the run lies in %s: metrics, checkpoints, transcripts under evals/, the tables under report/", run.workdir
+    )
     return result

@@ -1,16 +1,19 @@
-"""Sample solutions with the run's checkpoint, run their programs, and score them, into WORKDIR/evals/STEP/SUITE-MODE
-(SUITE-MODE-PROTOCOL, unless the protocol is `reference`).
+"""Sample solutions, run their programs, and score them: of a run's checkpoint, or of any HF folder of weights.
 
-A killed evaluation goes on where it was with the same command.
+An evaluation lies in WORKDIR/evals/STEP/SUITE-MODE (SUITE-MODE-PROTOCOL, unless the protocol is `reference`). The model
+is the one that the run was trained with; --config may change what is evaluated and how. Killed, the same command goes
+on where it was.
 
-Example:
-  dsmath evaluate --config configs/sft_demo.py --workdir runs/demo --config.eval.limit=50
+Examples:
+  dsmath evaluate --workdir runs/demo --limit 50
+  dsmath evaluate --config configs/sft_7b.py --workdir WORKDIR --data_dir DATA --step 0
+  dsmath evaluate --weights FOLDER --suites gsm8k,math --modes cot,tool --limit 100
 """
 
 import dataclasses
-import json
 import logging
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +21,13 @@ import rich.console
 import rich.progress
 from absl import flags
 
-from dsmath import config, journal
+from dsmath import config, recipes, runs
 from dsmath.cli import experiment
+from dsmath.config import need
 from dsmath.error import UserError
+from dsmath.records import Trajectory
 
 log = logging.getLogger(__name__)
-
-# Settings of an evaluation that must not change while it goes on: they decide what the model writes.
-FIXED = ("protocol", "cache_length", "max_new", "rounds", "temperature", "top_p", "top_k")
 
 
 def define(values: flags.FlagValues) -> None:
@@ -33,162 +35,94 @@ def define(values: flags.FlagValues) -> None:
     experiment.define(values)
     experiment.define_data_dir(values)
     experiment.define_step(values)
+    flags.DEFINE_string("weights", None, "HF folder to evaluate; needs no --config", values)
+    flags.DEFINE_string("template", None, "how --weights is talked to, if its folder doesn't say", values)
+    flags.DEFINE_list("suites", None, "benchmarks, such as gsm8k,math", flag_values=values)
+    flags.DEFINE_list("modes", None, "of cot, tool, pot", flag_values=values)
+    flags.DEFINE_integer("limit", None, "problems per suite", flag_values=values)
+
+
+def resumes(values: flags.FlagValues) -> bool:
+    """Whether the same command goes on where it was."""
+    return True
 
 
 def run(values: flags.FlagValues) -> dict[str, Any]:
     """Evaluate, and return the summaries of all suites and modes."""
-    return evaluate(
-        experiment.settings(values), experiment.workdir(values), experiment.data_dir(values), step=values.step
-    )
+    if values.weights:
+        run, settings = _of_folder(values)
+        step = 0
+    else:
+        if values.template:
+            raise UserError("--template is for --weights; a run keeps the template that it was trained with")
+        run = experiment.run_of(values)
+        settings, step = experiment.settings_of_run(values, run), values.step
+    chosen = {name: getattr(values, name) for name in ("suites", "modes", "limit")}
+    given = {name: tuple(v) if isinstance(v, list) else v for name, v in chosen.items() if v is not None}
+    wanted = config.parse(config.Eval, dataclasses.asdict(need(settings.eval, "eval")) | given, path="config.eval")
+    settings = dataclasses.replace(settings, eval=wanted)
+    console = rich.console.Console(file=sys.stderr if values.json else sys.stdout)
+    return evaluate(settings, run, experiment.data_dir(values), step=step, console=console)
 
 
-def evaluate(settings: config.Config, workdir: Path, data_dir: Path | None, *, step: int | None) -> dict[str, Any]:
-    """Evaluate one checkpoint on every suite and mode of the config."""
+def evaluate(
+    settings: config.Config, run: runs.Run, data_dir: Path | None, *, step: int | None, console: rich.console.Console
+) -> dict[str, Any]:
+    """Evaluate one checkpoint on every suite and mode of the config, and show what came of it."""
+    from dsmath.cli import subject
+    from dsmath.report import table
+    from dsmath.rollout import evaluation
     from dsmath.sandbox.client import Sandbox
+    from dsmath.score import graders, scoring
     from dsmath.suites import readers
 
-    settings = _with_budgets(settings)
+    budgets = evaluation.with_budgets(need(settings.eval, "eval"))
+    if budgets.grader != scoring.ALL:
+        graders.find(budgets.grader)
     # What can be refused is refused first: a wrong path should not cost a model's loading.
-    suites = {name: readers.problems(name, data_dir, limit=settings.eval.limit) for name in settings.eval.suites}
-    with Sandbox(settings.sandbox) as sandbox:
-        loaded = _load(settings, workdir, step)
-        log.info("evaluating step %d of %s; the first dispatches compile", loaded.step, workdir)
-        summaries = [
-            _evaluate_suite(settings, workdir, loaded, sandbox, mode, problems)
-            for problems in suites.values()
-            for mode in settings.eval.modes
-        ]
-    return {"workdir": str(workdir), "step": loaded.step, "checkpoint": loaded.checkpoint, "summaries": summaries}
+    suites = [readers.problems(name, data_dir, limit=budgets.limit or 0) for name in budgets.suites]
+    limits = evaluation.limits_of(budgets, need(settings.sandbox, "sandbox"))
+    summaries = []
+    with Sandbox(limits) as sandbox, graders.Grading() as grading:
+        loaded = subject.load(dataclasses.replace(settings, eval=budgets), run, step)
+        log.info("evaluating step %d of %s; the first dispatches compile", loaded.step, run.workdir)
+        for problems in suites:
+            for mode in budgets.modes:
+                done = evaluation.sample(
+                    problems, mode, run, loaded, sandbox, budgets, seed=settings.seed, track=_track
+                )
+                keys = evaluation.keys(problems, budgets)
+                summaries.append(scoring.score(done, grading, budgets.grader, keys=keys))
+    console.print(table.accuracies(summaries).terminal())
+    console.print(f"Written to {run.workdir / 'evals' / str(loaded.step)}", soft_wrap=True, highlight=False)
+    return {"workdir": str(run.workdir), "step": loaded.step, "checkpoint": loaded.name, "summaries": summaries}
 
 
-def _with_budgets(settings: config.Config) -> config.Config:
-    """The settings, checked, with the protocol's own budgets where none are given."""
-    from dsmath.rollout import protocols, rollout
-    from dsmath.score import graders, scoring
+def _of_folder(values: flags.FlagValues) -> tuple[runs.Run, config.Config]:
+    """An evaluation of a folder of weights: what --config doesn't say, the folder and the recipe do."""
+    from dsmath.cli import subject
 
-    for mode in settings.eval.modes:
-        if mode not in rollout.MODES:
-            raise UserError(f"config.eval.modes has {mode!r}; expected one of: {', '.join(rollout.MODES)}")
-    if settings.eval.samples < 1:
-        raise UserError(f"config.eval.samples is {settings.eval.samples}; expected 1 or more")
-    protocol = protocols.find(settings.eval.protocol)
-    grader = settings.eval.grader or protocol.grader
-    if grader != scoring.ALL:
-        graders.find(grader)
-    budgets = dataclasses.replace(
-        settings.eval,
-        max_new=settings.eval.max_new or protocol.max_new,
-        rounds=settings.eval.rounds or protocol.rounds,
-        grader=grader,
-    )
-    limits = dataclasses.replace(settings.sandbox, timeout_s=settings.sandbox.timeout_s or protocol.timeout_s)
-    return dataclasses.replace(settings, eval=budgets, sandbox=limits)
+    folder = Path(values.weights)
+    run = runs.Run(values.workdir or Path("runs") / folder.resolve().name)
+    if run.config.exists():
+        raise UserError(f"{run.workdir} holds a run that was trained; expected another --workdir for --weights")
+    if values["config"].value is not None:
+        settings = experiment.settings(values)
+    elif values.suites is None:
+        raise UserError("--suites is missing; expected the benchmarks for --weights, such as --suites gsm8k,math")
+    else:
+        base = recipes.experiment(mesh=recipes.mesh(), eval=recipes.evaluation(), sandbox=recipes.sandbox())
+        settings = config.parse(config.Config, base.to_dict())
+    arch, start = subject.of_folder(folder, values.template)
+    if settings.model is not None:
+        subject.require_same_model(settings.model, arch, str(folder))
+    return run, dataclasses.replace(settings, model=arch, start=start)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Loaded:
-    """A checkpoint, ready to generate."""
-
-    step: int
-    checkpoint: str  # its name, with the fingerprint of its weights
-    engine: Any
-    tokenizer: Any
-
-
-def _load(settings: config.Config, workdir: Path, step: int | None) -> _Loaded:
-    import jax
-    import jax.numpy as jnp
-
-    from dsmath.engine.engine import Engine
-    from dsmath.model import decoder
-    from dsmath.model.fingerprint import fingerprint
-    from dsmath.sharding import make_mesh
-    from dsmath.text import template
-
-    mesh = make_mesh(settings.mesh)
-    tokenizer = experiment.tokenizer(settings, workdir)
-    step, params = experiment.weights(settings, workdir, step, mesh)
-    name = f"{settings.start.weights} + {step} steps of {workdir.name}" if step else settings.start.weights
-    checkpoint = f"{name} ({fingerprint(params)})"
-    dtype = jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16
-    engine = Engine(
-        decoder.unstack(decoder.cast(params, dtype)),
-        settings.model,
-        tokenizer,
-        end_tokens={template.end_token(template.TEMPLATES[settings.start.template], tokenizer), tokenizer.eos},
-        slots=settings.eval.slots,
-        cache_length=settings.eval.cache_length,
-        decode_steps=settings.eval.decode_steps,
-        mesh=mesh,
-        dtype=dtype,
-    )
-    return _Loaded(step, checkpoint, engine, tokenizer)
-
-
-def _evaluate_suite(
-    settings: config.Config, workdir: Path, loaded: _Loaded, sandbox, mode: str, problems: list
-) -> dict[str, Any]:
-    """Roll out what the journal lacks, and score it."""
-    from dsmath.rollout import protocols
-    from dsmath.rollout.rollout import rollout
-    from dsmath.score import scoring
-    from dsmath.text.generator import Sampling
-    from dsmath.text.template import TEMPLATES
-
-    name = f"{problems[0].suite}-{mode}"
-    if settings.eval.protocol != "reference":
-        name += f"-{settings.eval.protocol}"
-    folder = workdir / "evals" / str(loaded.step) / name
-    path = folder / scoring.TRAJECTORIES
-    _check_same(folder, {"checkpoint": loaded.checkpoint, "seed": settings.seed, **_fixed(settings)})
-    done = {(record["id"], record["sample"]) for record in journal.read(path)} if path.exists() else set()
-    total = len(problems) * settings.eval.samples
-    records = rollout(
-        problems,
-        loaded.engine,
-        sandbox,
-        tokenizer=loaded.tokenizer,
-        template=TEMPLATES[settings.start.template],
-        sampling=Sampling(settings.eval.temperature, settings.eval.top_p, settings.eval.top_k, settings.seed),
-        mode=mode,
-        protocol=protocols.find(settings.eval.protocol),
-        max_new=settings.eval.max_new,
-        rounds=settings.eval.rounds,
-        samples=settings.eval.samples,
-        done=done,
-        in_flight=2 * settings.eval.slots,
-    )
-    with journal.Journal(path) as out:
-        for record in _track(records, f"{name} at step {loaded.step}", total, done=len(done)):
-            out.append(record | {"checkpoint": loaded.checkpoint, "sandbox": sandbox.level})
-    return scoring.score(folder, grader=settings.eval.grader)
-
-
-def _fixed(settings: config.Config) -> dict[str, Any]:
-    values = dataclasses.asdict(settings.eval)
-    return {name: values[name] for name in FIXED}
-
-
-def _check_same(folder: Path, now: dict[str, Any]) -> None:
-    """Refuse to go on with a journal that was begun under other settings."""
-    from dsmath.score import scoring
-
-    if not (folder / scoring.SETTINGS).exists():
-        journal.write(folder / scoring.SETTINGS, [json.dumps(now, indent=1)])
-        return
-    before = scoring.read_settings(folder)
-    for name, value in now.items():
-        if before.get(name) != value:
-            raise UserError(
-                f"{folder} was begun with {name} = {before.get(name)!r}, now it is {value!r}; "
-                "set it back, or remove that folder to begin anew"
-            )
-
-
-def _track(records: Iterable[dict], what: str, total: int, *, done: int) -> Iterable[dict]:
+def _track(made: Iterable[Trajectory], what: str, total: int, done: int) -> Iterator[Trajectory]:
     columns = (*rich.progress.Progress.get_default_columns(), rich.progress.MofNCompleteColumn())
     with rich.progress.Progress(*columns, console=rich.console.Console(stderr=True)) as bar:
         task = bar.add_task(what, total=total, completed=done)
-        for record in records:
-            yield record
+        for trajectory in made:
+            yield trajectory
             bar.advance(task)

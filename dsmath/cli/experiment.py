@@ -1,29 +1,28 @@
-"""What several verbs need of an experiment: its config, its folder, its tokenizer, the weights that it starts from."""
+"""What several verbs need of an experiment: its flags, its config, its folder."""
 
 import dataclasses
-import functools
-import logging
-from collections.abc import Iterator
+import json
 from pathlib import Path
 from typing import Any
 
 from absl import flags
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
-from dsmath import config
+from dsmath import config, runs
 from dsmath.error import UserError
 from dsmath.text import template as templates
-from dsmath.text import tokenizer as tokenizers
 
-log = logging.getLogger(__name__)
-
-TOKENIZER_EXAMPLES = 20_000  # of the training set, to train a tokenizer on
+PINNED = ("seed", "model", "start")  # sections in which a run stays what it was trained as
 
 
-def define(values: flags.FlagValues, *, config: Path | None = None, workdir: str | None = None) -> None:
-    """The flags --config (with overrides such as --config.train.steps=10) and --workdir, and their defaults."""
+def define(values: flags.FlagValues, *, default: ConfigDict | None = None, workdir: str | None = None) -> None:
+    """The flags --config (with overrides such as --config.train.steps=10), --print_config and --workdir."""
     help = "Python file with get_config(), see configs/; --config.train.steps=10 and the like override"
-    config_flags.DEFINE_config_file("config", config and str(config), help, values)
+    if default is None:
+        config_flags.DEFINE_config_file("config", None, help, values)
+    else:
+        config_flags.DEFINE_config_dict("config", default, "--config.train.steps=10 and the like change it", values)
+    flags.DEFINE_bool("print_config", False, "print the config as JSON, and do nothing else", flag_values=values)
     define_workdir(values, workdir=workdir)
 
 
@@ -37,26 +36,16 @@ def define_data_dir(values: flags.FlagValues) -> None:
     flags.DEFINE_string("data_dir", None, "folder with the published data sets: gsm8k/, math/, ...", values)
 
 
-def settings(values: flags.FlagValues) -> config.Config:
-    """The experiment that --config names. Raises UserError for what no room could work with."""
-    if values["config"].value is None:
-        raise UserError("--config is missing; expected a config file, such as --config configs/sft_demo.py")
-    try:
-        given = values.config.to_dict()
-    except OSError as e:  # raised at the first use, with the reason on its last line
-        path = config_flags.get_config_filename(values["config"])
-        reason = str(e).strip().splitlines()[-1].strip()
-        raise UserError(f"cannot load the config {path}: {reason}; expected a Python file with get_config()") from e
-    parsed = config.parse(config.Config, given)
-    templates.find(parsed.start.template)
-    return parsed
+def define_step(values: flags.FlagValues) -> None:
+    """The flag --step."""
+    flags.DEFINE_integer("step", None, "checkpoint; 0 for the start weights, last if not given", flag_values=values)
 
 
-def workdir(values: flags.FlagValues) -> Path:
-    """The folder that --workdir names."""
+def run_of(values: flags.FlagValues) -> runs.Run:
+    """The run that --workdir names."""
     if not values.workdir:
         raise UserError("--workdir is missing; expected the folder of the run, such as --workdir runs/demo")
-    return Path(values.workdir)
+    return runs.Run(values.workdir)
 
 
 def data_dir(values: flags.FlagValues) -> Path | None:
@@ -64,82 +53,46 @@ def data_dir(values: flags.FlagValues) -> Path | None:
     return Path(values.data_dir) if values.data_dir else None
 
 
-def tokenizer(settings: config.Config, folder: Path) -> tokenizers.Tokenizer:
-    """The run's tokenizer: the one saved in its folder, else the one that its config calls for."""
-    saved, kind = folder / "tokenizer", settings.start.tokenizer
-    if saved.is_dir():
-        found = tokenizers.load(saved)
-    elif kind == "train":
-        log.info("training a tokenizer on the training set")
-        found = tokenizers.train(_texts(folder / "data", settings.start.template), vocab_size=settings.model.vocab_size)
-    elif kind == "weights":
-        found = _tokenizer_of_weights(settings.start.weights)
-    else:
-        found = tokenizers.load(Path(kind))
-    if found.vocab_size > settings.model.vocab_size:
-        raise UserError(
-            f"config.model.vocab_size is {settings.model.vocab_size}, but the tokenizer has {found.vocab_size} tokens; "
-            "choose config.start.tokenizer and config.model of one model"
-        )
-    return found
+def settings(values: flags.FlagValues) -> config.Config:
+    """The experiment that --config names. Raises UserError for what no room could work with."""
+    if (given := _given(values)) is None:
+        raise UserError("--config is missing; expected a config file, such as --config configs/sft_demo.py")
+    return given
 
 
-def start_weights(settings: config.Config):
-    """The parameters (layers stacked, f32) that the run starts from.
+def settings_of_run(values: flags.FlagValues, run: runs.Run) -> config.Config:
+    """The experiment that a run was trained as; --config may change evaluation, mesh and sandbox.
 
-    Raises UserError where config.model is not the architecture of the weights.
+    Before a run is trained, it is what --config says. Raises UserError where --config contradicts the run.
     """
-    import jax
-
-    from dsmath.model import decoder, gguf, hf, smollm2
-
-    source = settings.start.weights
-    log.info("start weights: %s", source)
-    if source == "random":
-        init = jax.jit(functools.partial(decoder.init, settings.model))
-        return init(jax.random.key(settings.seed))
-    arch, params = gguf.load(smollm2.fetch()) if source == "smollm2" else hf.load(Path(source))
-    for field in dataclasses.fields(arch):
-        ours, theirs = getattr(settings.model, field.name), getattr(arch, field.name)
-        if ours != theirs and field.name != "max_positions":
-            raise UserError(
-                f"config.model.{field.name} is {ours}, but in the weights {source!r} it is {theirs}; make them agree"
-            )
-    return params
+    given = _given(values)
+    if not run.config.exists():
+        if given is None:
+            raise UserError(f"--config is missing, and {run.workdir} has no {run.config.name}: train first, or name it")
+        return given
+    trained = runs.stored(run)
+    if given is None:
+        return trained
+    before, now = (runs.flatten({name: _plain(c)[name] for name in PINNED}) for c in (trained, given))
+    runs.require_same(run.workdir, before, now)
+    return dataclasses.replace(trained, eval=given.eval, mesh=given.mesh, sandbox=given.sandbox)
 
 
-def define_step(values: flags.FlagValues) -> None:
-    """The flag --step."""
-    flags.DEFINE_integer("step", None, "checkpoint; 0 for the start weights, last if not given", flag_values=values)
+def _given(values: flags.FlagValues) -> config.Config | None:
+    """What --config says, None without it."""
+    if values["config"].value is None:
+        return None
+    try:
+        given = values.config.to_dict()
+    except OSError as e:  # raised at the first use, with the reason on its last line
+        path = config_flags.get_config_filename(values["config"])
+        reason = str(e).strip().splitlines()[-1].strip()
+        raise UserError(f"cannot load the config {path}: {reason}; expected a Python file with get_config()") from e
+    parsed = config.parse(config.Config, given)
+    if parsed.start is not None:
+        templates.find(parsed.start.template)
+    return parsed
 
 
-def weights(settings: config.Config, workdir: Path, step: int | None, mesh) -> tuple[int, Any]:
-    """The step, the last one if None is asked for, and its parameters (layers stacked, f32); step 0 starts the run."""
-    from dsmath.train import checkpoints
-
-    step = checkpoints.latest_step(workdir) if step is None else step
-    if step is None:
-        raise UserError(f"no checkpoint in {workdir}; train first, or give --step=0 for the start weights")
-    if step == 0:
-        return 0, start_weights(settings)
-    return step, checkpoints.restore_params(workdir, step, mesh, settings.model)
-
-
-def _tokenizer_of_weights(source: str) -> tokenizers.Tokenizer:
-    if source == "random":
-        raise UserError('config.start.tokenizer is "weights", but random weights have none; expected "train" or a path')
-    if source == "smollm2":
-        from dsmath.model import smollm2
-
-        return tokenizers.from_gguf(smollm2.fetch())
-    return tokenizers.load(Path(source))
-
-
-def _texts(data: Path, name: str) -> Iterator[str]:
-    from dsmath.data import mixture
-
-    examples, template = mixture.examples(data), templates.find(name)
-    for i in range(0, len(examples), max(1, len(examples) // TOKENIZER_EXAMPLES)):
-        prompt = template.prompt(examples[i].question, lang=examples[i].lang, mode=examples[i].mode)
-        yield "".join(part for part in prompt if isinstance(part, str))
-        yield from (piece.text for piece in examples[i].solution)
+def _plain(settings: config.Config) -> dict[str, Any]:
+    return json.loads(config.dump(settings))

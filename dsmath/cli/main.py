@@ -1,8 +1,8 @@
 """`dsmath VERB [flags]`: finds the verb's module, parses its flags, prints its result.
 
 A verb is a module of this package with a docstring (its help, with an example), `define(values)` that declares its
-flags, and `run(values) -> dict`, the result. `POSITIONAL`, if it has that, names the flag that may stand without its
-name.
+flags, and `run(values) -> dict`, the result. If it has them, `POSITIONAL` names the flag that may stand without its
+name, and `resumes(values)` says whether the same command goes on where it was interrupted.
 """
 
 import importlib
@@ -13,6 +13,8 @@ from types import ModuleType
 
 from absl import flags
 
+from dsmath import config
+from dsmath.cli import experiment
 from dsmath.error import UserError
 
 VERBS = {
@@ -37,33 +39,37 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("absl", "jax", "orbax", "grain"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    module, values = None, flags.FlagValues()
     try:
         if verb not in VERBS:
             raise UserError(f"no verb {verb!r}; expected one of: {', '.join(VERBS)}")
         module = importlib.import_module(f"dsmath.cli.{verb}")
-        values = _flags(module)
+        _define(module, values)
         if {"-h", "--help"} & set(args):
             print(_help(verb, module, values))
             return
-        result = module.run(_parse(values, args, getattr(module, "POSITIONAL", None)))
+        _parse(values, args, getattr(module, "POSITIONAL", None))
+        if "print_config" in values and values.print_config:
+            print(config.dump(experiment.settings(values)), end="")
+            return
+        result = module.run(values)
     except UserError as e:
         print(f"dsmath {verb}: {e}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print(f"dsmath {verb}: interrupted; the same command goes on from here", file=sys.stderr)
+        goes_on = hasattr(module, "resumes") and values.is_parsed() and module.resumes(values)
+        print(f"dsmath {verb}: interrupted{'; the same command goes on from here' * goes_on}", file=sys.stderr)
         sys.exit(130)
     if values.json:
         print(json.dumps(result, ensure_ascii=False))
 
 
-def _flags(module: ModuleType) -> flags.FlagValues:
-    values = flags.FlagValues()
+def _define(module: ModuleType, values: flags.FlagValues) -> None:
     flags.DEFINE_bool("json", False, "print the result as one JSON object on the last line of stdout", values)
     module.define(values)
-    return values
 
 
-def _parse(values: flags.FlagValues, args: list[str], positional: str | None) -> flags.FlagValues:
+def _parse(values: flags.FlagValues, args: list[str], positional: str | None) -> None:
     try:
         rest = values(["dsmath", *args])[1:]
         if rest and positional:
@@ -74,7 +80,6 @@ def _parse(values: flags.FlagValues, args: list[str], positional: str | None) ->
         raise UserError(f"{_one_line(e)}; expected a field of the config file") from e
     if rest:
         raise UserError(f"unexpected argument {rest[0]!r}; --help lists the flags")
-    return values
 
 
 def _overview() -> str:

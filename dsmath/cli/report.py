@@ -8,12 +8,12 @@ Example:
   dsmath report --workdir runs/longer --against runs/demo
 """
 
-from pathlib import Path
 from typing import Any
 
 from absl import flags
 from rich.console import Console
 
+from dsmath import runs
 from dsmath.cli import experiment
 
 
@@ -27,5 +27,5 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
     """Report, and return the rows."""
     from dsmath.report import table
 
-    against = Path(values.against) if values.against else None
-    return table.report(experiment.workdir(values), Console(stderr=values.json), against=against)
+    against = runs.Run(values.against) if values.against else None
+    return table.report(experiment.run_of(values), Console(stderr=values.json), against=against)

@@ -6,22 +6,33 @@ level. With --jsonl, lines of the input hold id and code; lines of --out, in the
 Examples:
   dsmath run program.py --json
   dsmath run --jsonl programs.jsonl --out results.jsonl --concurrency 16
+
+A file that was interrupted goes on with the same command; until all is done, results are in OUT.partial.
 """
 
 import collections
 import concurrent.futures
 import dataclasses
 import errno
+import hashlib
+import itertools
+import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from dsmath import config, journal
 from dsmath.error import UserError
+from dsmath.records import Ran
+
+if TYPE_CHECKING:
+    from dsmath.sandbox.client import Sandbox
+
+log = logging.getLogger(__name__)
 
 POSITIONAL = "file"
 AHEAD = 4  # programs per worker that are read before their turn
@@ -37,6 +48,11 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("memory_mb", 512, "memory beyond the interpreter's (default: 512)", flag_values=values)
     flags.DEFINE_integer("output_kb", 64, "output kept of each stream (default: 64)", flag_values=values)
     flags.DEFINE_string("required_level", "L1", "refuse to run below: L0, L1, L2, L3, external", values)
+
+
+def resumes(values: flags.FlagValues) -> bool:
+    """Whether the same command goes on where it was: a file of programs does."""
+    return bool(values.jsonl)
 
 
 def run(values: flags.FlagValues) -> dict[str, Any]:
@@ -60,25 +76,33 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
     return record
 
 
-def _run_all(sandbox, programs: Path, out: Path) -> dict[str, Any]:
-    """Run a file of programs; results are written in the order of the programs."""
+def _run_all(sandbox: "Sandbox", programs: Path, out: Path) -> dict[str, Any]:
+    """Run a file of programs; results are written in the order of the programs, and those that are there are kept."""
     if not out.parent.is_dir():
         raise UserError(f"cannot write {out}: {os.strerror(errno.ENOENT)}; choose another --out")
-    exits: collections.Counter[str] = collections.Counter()
-
-    def lines() -> Iterator[str]:
-        for id, ran in _in_order(sandbox, _programs(programs)):
+    limits = dataclasses.asdict(sandbox.limits)
+    with journal.continued(out, {"programs": _digest(programs), "limits": limits}) as (results, done):
+        if done:
+            log.info("%d results are in %s already", len(done), results.path)
+        exits = collections.Counter(record["exit"] for record in done)
+        for id, ran in _in_order(sandbox, itertools.islice(_programs(programs), len(done), None)):
             exits[ran.exit.value] += 1
-            yield journal.line({"id": id} | _record(sandbox, ran))
-
-    journal.write(out, lines())
+            results.append({"id": id, **_record(sandbox, ran)})
     result = {"programs": exits.total(), "exits": dict(sorted(exits.items())), "out": str(out)}
     print(f"{result['programs']} programs: {result['exits']}", file=sys.stderr)
     return result | {"level": sandbox.level}
 
 
-def _in_order(sandbox, programs: Iterable[tuple[Any, str]]) -> Iterator[tuple[Any, Any]]:
-    pending: collections.deque[tuple[Any, concurrent.futures.Future]] = collections.deque()
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as e:
+        raise UserError(f"cannot read {path}: {e.strerror}; expected a file of programs") from e
+
+
+def _in_order(sandbox: "Sandbox", programs: Iterable[tuple[Any, str]]) -> Iterator[tuple[Any, Ran]]:
+    pending: collections.deque[tuple[Any, concurrent.futures.Future[Ran]]] = collections.deque()
     for id, code in programs:
         pending.append((id, sandbox.submit(code)))
         if len(pending) > AHEAD * sandbox.limits.workers:
@@ -102,7 +126,7 @@ def _read(path: Path) -> str:
         raise UserError(f"cannot read {path}: {e.strerror}; expected a Python file") from e
 
 
-def _record(sandbox, ran) -> dict[str, Any]:
+def _record(sandbox: "Sandbox", ran: Ran) -> dict[str, Any]:
     return dataclasses.asdict(ran) | {"exit": ran.exit.value, "level": sandbox.level["level"]}
 
 

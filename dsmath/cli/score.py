@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 from rich.console import Console
 
-from dsmath import journal
+from dsmath import journal, runs
 from dsmath.cli import experiment
 from dsmath.error import UserError
 
@@ -66,26 +66,30 @@ def _score_outputs(values: flags.FlagValues, out: Path) -> dict[str, Any]:
 
 
 def _score_journals(values: flags.FlagValues) -> dict[str, Any]:
-    from dsmath.report import disagreements
+    from dsmath.report import disagreements, table
     from dsmath.score import scoring
+    from dsmath.score.graders import Grading
 
-    workdir = experiment.workdir(values)
-    journals = sorted((workdir / "evals").glob("*/*/trajectories.jsonl"))
-    if not journals:
-        raise UserError(f"no evaluation in {workdir}; expected evals/STEP/SUITE-MODE/: run dsmath evaluate first")
-    summaries = [scoring.score(path.parent, grader=values.grader or _last_grader(path.parent)) for path in journals]
+    run = experiment.run_of(values)
+    evaluations = run.evaluations()
+    if not evaluations:
+        raise UserError(f"no evaluation in {run.workdir}; expected evals/STEP/SUITE-MODE/: run dsmath evaluate first")
+    with Grading() as grading:
+        summaries = [scoring.score(one, grading, values.grader or _last_grader(one)) for one in evaluations]
+    console = Console(stderr=values.json)
     if values.grader == scoring.ALL:
-        runs = [{**summary, "folder": path.parent} for summary, path in zip(summaries, journals, strict=True)]
-        _show(disagreements.sheets_of_runs(runs), workdir / "report" / "graders.md", Console(stderr=values.json))
+        scored = [{**summary, "evaluation": one} for summary, one in zip(summaries, evaluations, strict=True)]
+        _show(disagreements.sheets_of_runs(scored), run.report / "graders.md", console)
+    console.print(table.accuracies(summaries).terminal())
+    console.print(f"Written to {run.workdir / 'evals'}", soft_wrap=True, highlight=False)
     return {"summaries": summaries}
 
 
-def _last_grader(folder: Path) -> str:
-    """The grader that the folder was scored with last."""
-    from dsmath.score import scoring
-
-    summary = folder / scoring.SUMMARY
-    return json.loads(summary.read_text(encoding="utf-8"))["grader"] if summary.exists() else DEFAULT
+def _last_grader(evaluation: runs.Evaluation) -> str:
+    """The grader that the evaluation was scored with last."""
+    if not evaluation.summary.exists():
+        return DEFAULT
+    return json.loads(evaluation.summary.read_text(encoding="utf-8"))["grader"]
 
 
 def _show(sheets: list["Sheet"], path: Path, console: Console) -> None:

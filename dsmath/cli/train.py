@@ -1,16 +1,22 @@
 """Fine-tune on the training set in WORKDIR/data. The same command goes on where it was killed.
 
+What the run was begun with stays; its length, its checkpoints' rhythm, its mesh and how a step is cut (microbatches,
+remat) may change, so that a run that has run out of memory goes on.
+
 Example:
   dsmath train --config configs/sft_smollm2_gsm8k.py --workdir runs/smollm2 --config.train.steps=100
 """
 
-from pathlib import Path
+import dataclasses
+import sys
 from typing import Any
 
+import rich.console
 from absl import flags
 
-from dsmath import config
+from dsmath import config, runs, runtime
 from dsmath.cli import experiment
+from dsmath.config import need
 
 
 def define(values: flags.FlagValues) -> None:
@@ -18,23 +24,46 @@ def define(values: flags.FlagValues) -> None:
     experiment.define(values)
 
 
+def resumes(values: flags.FlagValues) -> bool:
+    """Whether the same command goes on where it was."""
+    return True
+
+
 def run(values: flags.FlagValues) -> dict[str, Any]:
     """Train, and return the last metrics."""
-    return train(experiment.settings(values), experiment.workdir(values))
+    console = rich.console.Console(file=sys.stderr if values.json else sys.stdout)
+    return train(experiment.settings(values), experiment.run_of(values), console=console)
 
 
-def train(settings: config.Config, workdir: Path) -> dict[str, Any]:
-    """Train the experiment in its folder from its latest checkpoint, or from its start."""
+def train(settings: config.Config, run: runs.Run, *, console: rich.console.Console) -> dict[str, Any]:
+    """Train the experiment in its folder from its latest checkpoint, or from its start, and show how it ended."""
+    from dsmath.cli import subject
     from dsmath.data import mixture
-    from dsmath.text.template import TEMPLATES
+    from dsmath.text import template as templates
     from dsmath.train import loop
 
-    return loop.fit(
+    runtime.start()
+    examples = mixture.examples(run.data, settings)
+    arch = settings.model or subject.start_weights(settings)[0]
+    settings = dataclasses.replace(settings, model=arch)
+    tokens = subject.tokenizer(settings, run)
+    subject.check_vocabulary(tokens, arch)
+    last = loop.fit(
         settings,
-        workdir,
-        params=lambda: experiment.start_weights(settings),
-        source=mixture.examples(workdir / "data"),
-        tokenizer=experiment.tokenizer(settings, workdir),
-        template=TEMPLATES[settings.start.template],
+        run,
+        params=lambda: subject.start_weights(settings)[1],
+        source=examples,
+        tokenizer=tokens,
+        template=templates.find(need(settings.start, "start").template),
         progress=True,
+    )
+    if last:
+        console.print(_line(last, run), soft_wrap=True, highlight=False)
+    return last
+
+
+def _line(last: dict[str, float], run: runs.Run) -> str:
+    return (
+        f"step {last['step']:.0f}, loss {last['loss']:.3f}, {last['trained_tokens_per_second']:,.0f} trained tokens/s; "
+        f"checkpoints in {run.checkpoints}, curves in {run.metrics} and {run.tensorboard}"
     )

@@ -33,12 +33,12 @@ def draws(rows: Sequence[tuple[Sampling, str] | None]) -> Draws | None:
     """The Draws of rows (sampling, request id), None if all are greedy. A row that is None is one that nobody reads."""
     if all(row is None or row[0].temperature == 0 for row in rows):
         return None
-    nobody = (Sampling(temperature=0.0, top_p=1.0, top_k=0, seed=0), "")
+    nobody = (Sampling(temperature=0.0, top_p=1.0, top_k=None, seed=0), "")
     samplings, ids = zip(*(row or nobody for row in rows), strict=True)
     return Draws(
         temperature_B=np.array([s.temperature for s in samplings], np.float32),
         top_p_B=np.array([s.top_p for s in samplings], np.float32),
-        top_k_B=np.array([s.top_k for s in samplings], np.int32),
+        top_k_B=np.array([s.top_k or 0 for s in samplings], np.int32),
         seed_B=np.array([s.seed % 2**32 for s in samplings], np.uint32),
         request_B=np.array([request_hash(id) for id in ids], np.uint32),
     )

@@ -30,7 +30,7 @@ def settings(summary: Summary) -> str:
 
 def sheets(summaries: list[Summary]) -> list[Sheet]:
     """Those that have a row."""
-    found = [_graders(summaries), _samples(summaries), _outcomes(summaries), _tools(summaries)]
+    found = [_graders(summaries), _samples(summaries), _outcomes(summaries), _tools(summaries), _costs(summaries)]
     return [sheet for sheet in found if sheet.cells] + _breakdowns(summaries)
 
 
@@ -90,6 +90,17 @@ def _tools(summaries: list[Summary]) -> Sheet:
         "answer. Times: median / p95 / most."
     )
     return Sheet("Programs", header, rows, note)
+
+
+def _costs(summaries: list[Summary]) -> Sheet:
+    rows = []
+    for summary in summaries:
+        cost = summary["cost"]
+        waiting = "" if cost["waiting_share"] is None else f"{100 * cost['waiting_share']:.1f}%"
+        counts = ("" if cost[key] is None else f"{cost[key]:,.0f}" for key in ("generated_tokens", "tokens_per_s"))
+        rows.append((*run_cells(summary), *counts, f"{cost['wall_s']:,.1f}", waiting))
+    header = ("Suite", "Mode", "Step", "Generated tokens", "Tokens/s", "Wall s", "Waiting")
+    return Sheet("Cost", header, rows, "Waiting: share of the time in which all responses waited for programs.")
 
 
 def breakdown_rows(summaries: list[Summary]) -> list[dict[str, Any]]:

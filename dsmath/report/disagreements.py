@@ -7,7 +7,6 @@ from dsmath import journal
 from dsmath.report import details
 from dsmath.report.sheet import Sheet
 from dsmath.score.counts import agreement
-from dsmath.score.scoring import GRADERS
 
 SHOWN_CHARACTERS = 60  # of an answer in an example
 
@@ -18,7 +17,7 @@ def sheets_of_runs(summaries: Sequence[dict[str, Any]]) -> list[Sheet]:
     for summary in summaries:
         if "graders" in summary:
             suite, mode, step = details.run_cells(summary)
-            found += sheets(list(journal.read(summary["folder"] / GRADERS)), f"{suite} {mode} at {step}")
+            found += sheets(list(journal.read(summary["evaluation"].graders)), f"{suite} {mode} at {step}")
     return found
 
 

@@ -2,17 +2,37 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from dsmath import journal
+from dsmath.report import details
 from dsmath.report.sheet import Sheet
+from dsmath.runs import Evaluation
 from dsmath.score.counts.statistics import Difference, McNemar, by_problem, mcnemar, paired_bootstrap
-from dsmath.score.scoring import SCORES
 from dsmath.suites import catalogue
 
-Summary = dict[str, Any]  # of an evaluation, with its folder: dsmath/report/results.py
+Summary = dict[str, Any]  # of an evaluation, with its files: dsmath/report/table.py
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """Which of a suite's evaluations it is; steps apart, evaluations of one kind are compared."""
+
+    mode: str
+    step: int
+    protocol: str
+    grader: str
+    template: str | None
+
+    def label(self, among: Collection["Kind"]) -> str:
+        """Its name, with what tells it from the others `among` which it stands."""
+        several = [
+            getattr(self, name) or "unknown"
+            for name in ("protocol", "grader", "template")
+            if len({getattr(kind, name) for kind in among}) > 1
+        ]
+        return f"{details.MODES[self.mode]} at {self.step}" + (f" ({', '.join(several)})" if several else "")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,14 +40,12 @@ class Paired:
     """a against b; `n` problems. `run_b` names the folder of b if it is another run's."""
 
     suite: str
-    mode_a: str
-    step_a: int | str
-    mode_b: str
-    step_b: int | str
+    a: Kind
+    b: Kind
     n: int
     difference: Difference | None  # None: no common problem
     test: McNemar | None  # None: several samples per problem, which that test doesn't know
-    run_b: str = ""
+    run_b: str | None = None
 
 
 def paired(summaries: list[Summary]) -> list[Paired]:
@@ -50,26 +68,27 @@ def _last(summaries: list[Summary]) -> dict[tuple[str, ...], Summary]:
 
 def _kind(summary: Summary) -> tuple[str, ...]:
     """Runs of one kind are compared across steps and folders."""
-    return tuple(summary[key] for key in ("suite", "mode", "protocol", "grader"))
+    return tuple(summary[key] for key in ("suite", "mode", "protocol", "grader", "template"))
 
 
-def sheet(comparisons: list[Paired], modes: dict[str, str]) -> Sheet:
+def sheet(comparisons: list[Paired]) -> Sheet:
     """One row per comparison."""
+    kinds = {kind for comparison in comparisons for kind in (comparison.a, comparison.b)}
     return Sheet(
         "Paired comparisons",
         ("Suite", "a", "b", "n", "a - b [95%]", "only a / b", "McNemar p"),
-        [_cells(comparison, modes) for comparison in comparisons],
+        [_cells(comparison, kinds) for comparison in comparisons],
         "On the n problems that both runs have finished: the difference in percentage points with its bootstrap "
         "interval over problems; how many only one of them got right, and the exact two-sided McNemar test.",
     )
 
 
-def _cells(comparison: Paired, modes: dict[str, str]) -> tuple[str, ...]:
+def _cells(comparison: Paired, kinds: Collection[Kind]) -> tuple[str, ...]:
     test, difference = comparison.test, comparison.difference
     return (
         catalogue.find(comparison.suite).title,
-        f"{modes[comparison.mode_a]} at {comparison.step_a}",
-        f"{modes[comparison.mode_b]} at {comparison.step_b}" + (comparison.run_b and f" of {comparison.run_b}"),
+        comparison.a.label(kinds),
+        comparison.b.label(kinds) + (f" of {comparison.run_b}" if comparison.run_b else ""),
         str(comparison.n),
         "" if difference is None else _points(difference),
         *(("", "") if test is None else (f"{test.only_a} / {test.only_b}", _p(test.p))),
@@ -99,21 +118,25 @@ def _steps_against_first(summaries: list[Summary]) -> Iterator[Paired]:
 
 
 def _comparable(a: Summary, b: Summary) -> bool:
-    return all(a[key] == b[key] for key in ("suite", "protocol", "grader"))
+    return all(a[key] == b[key] for key in ("suite", "protocol", "grader", "template"))
 
 
 def compare(a: Summary, b: Summary) -> Paired:
     """Two evaluations on the problems that both have finished."""
-    correct_a, correct_b = _correct(a["folder"]), _correct(b["folder"])
+    correct_a, correct_b = _correct(a["evaluation"]), _correct(b["evaluation"])
     common = sorted(correct_a.keys() & correct_b.keys())
     samples = [(correct_a[key], correct_b[key]) for key in common]
     single = all(len(group) == 1 for pair in samples for group in pair)
     means = [[sum(group) / len(group) for group in side] for side in zip(*samples, strict=True)]
     test = mcnemar(*([mean == 1 for mean in side] for side in means)) if single and means else None
     difference = paired_bootstrap(*means) if means else None
-    return Paired(a["suite"], a["mode"], a["step"], b["mode"], b["step"], len(common), difference, test)
+    return Paired(a["suite"], _named(a), _named(b), len(common), difference, test)
 
 
-def _correct(folder: Path) -> dict[str, list[bool]]:
-    scores = list(journal.read(folder / SCORES))
+def _named(summary: Summary) -> Kind:
+    return Kind(**{field.name: summary[field.name] for field in dataclasses.fields(Kind)})
+
+
+def _correct(evaluation: Evaluation) -> dict[str, list[bool]]:
+    scores = list(journal.read(evaluation.scores))
     return by_problem([score["id"] for score in scores], [score["correct"] for score in scores])

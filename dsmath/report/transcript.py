@@ -1,22 +1,23 @@
 """One response as a page of Markdown: the question, what the model wrote with its programs, and the verdict."""
 
 import re
-from typing import Any
 
-FENCE = "```"
+from dsmath.records import FENCE, Answer
+from dsmath.score.graded import Graded
 
 
-def markdown(record: dict[str, Any]) -> str:
-    """Of a trajectory with its score (dsmath/score/scoring.py, `read_scored`).
+def markdown(record: Graded) -> str:
+    """Of a trajectory with its grade.
 
     The response is Markdown already: programs and outputs stand in fences. One that ends inside a fence gets it closed.
     """
-    head = f"**{record['id']}**, sample {record['sample']}, {record['suite']} {record['mode']}: *{record['outcome']}*"
-    verdict = (
-        f"Prediction {_code(record['prediction'])}, answer {_code(record['answer'])}; reason: {record['reason']}; "
-    )
-    verdict += f"stop: {record['stop']}; programs: {', '.join(p['exit'] for p in record['programs']) or 'none'}"
-    return f"{head}\n\n{_quoted(record['question'])}\n\n{_closed(record['response'].strip())}\n\n{verdict}\n"
+    trajectory, verdict = record.trajectory, record.verdict
+    problem = trajectory.problem
+    head = f"**{problem.id}**, sample {trajectory.sample}, {problem.suite} {trajectory.mode}: *{record.outcome.value}*"
+    exits = ", ".join(program.ran.exit.value for program in trajectory.programs) or "none"
+    foot = f"Prediction {_code(verdict.prediction)}, answer {_code(verdict.answer)}; reason: {verdict.reason}; "
+    foot += f"stop: {trajectory.stop.value}; programs: {exits}"
+    return f"{head}\n\n{_quoted(problem.question)}\n\n{_closed(trajectory.text.strip())}\n\n{foot}\n"
 
 
 def _closed(response: str) -> str:
@@ -37,6 +38,6 @@ def _quoted(text: str) -> str:
     return "\n".join(f"> {_plain(line)}" for line in text.split("\n"))
 
 
-def _code(answer: str | list[str]) -> str:
+def _code(answer: Answer) -> str:
     text = answer if isinstance(answer, str) else ", ".join(answer)
     return f"`{text}`" if text else "none"

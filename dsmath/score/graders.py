@@ -6,9 +6,11 @@
 What takes time is done in worker processes (dsmath/score/pool.py); what plain comparison decides, isn't.
 """
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from dsmath.answers import compare, numeric
 from dsmath.error import UserError
@@ -102,24 +104,44 @@ def grade(suite: str, question: str, gold_source: str, output: str, *, grader: s
     return _grade(Item(suite, question, gold_source, output), record, record.symbolic)
 
 
-def grade_all(
-    items: Iterable[Item],
-    *,
-    grader: str = "reference",
-    workers: int | None = None,
-    timeout_s: float = TIMEOUT_S,
-    memory_mb: int = MEMORY_MB,
-) -> Iterator[Verdict]:
-    """Grade items under a time limit each; verdicts come in the order of the items.
+class Grading:
+    """Grading of many items, in worker processes that live as long as this does; a context.
 
-    `workers` processes, as many as there are cores by default, take what takes time. One that exceeds the limits is
-    killed and replaced: that costs its item. Raises UserError before the first verdict if the grader's check fails.
+    `workers` processes per grader, as many as there are cores by default, take what takes time. One that exceeds
+    `timeout_s` or `memory_mb` on an item is killed and replaced: that costs its item.
     """
-    record = find(grader)
-    with Pool([grader, str(memory_mb)], workers=workers or os.cpu_count() or 1, timeout_s=timeout_s) as pool:
+
+    def __init__(self, *, workers: int | None = None, timeout_s: float = TIMEOUT_S, memory_mb: int = MEMORY_MB):
+        self._workers = workers or os.cpu_count() or 1
+        self._timeout_s, self._memory_mb = timeout_s, memory_mb
+        self._pools: dict[str, Pool] = {}
+        self._stack = contextlib.ExitStack()
+
+    def grade_all(self, items: Iterable[Item], *, grader: str = "reference") -> Iterator[Verdict]:
+        """Verdicts in the order of the items. Raises UserError before the first one if the grader's check fails."""
+        record = find(grader)
+        pool = self._pool(grader)
         pending = [(item, _quick(item, record) or pool.submit(item)) for item in items]
         for item, result in pending:
             yield result if isinstance(result, Verdict) else _received(item, record, result.result())
+
+    def _pool(self, grader: str) -> Pool:
+        if grader not in self._pools:
+            pool = Pool([grader, str(self._memory_mb)], workers=self._workers, timeout_s=self._timeout_s)
+            self._pools[grader] = self._stack.enter_context(pool)
+        return self._pools[grader]
+
+    def __enter__(self) -> "Grading":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+
+def grade_all(items: Iterable[Item], *, grader: str = "reference", **limits: Any) -> Iterator[Verdict]:
+    """`Grading.grade_all` with workers of its own; `limits` are those of `Grading`."""
+    with Grading(**limits) as grading:
+        yield from grading.grade_all(items, grader=grader)
 
 
 class _NeedsWorkerError(Exception):

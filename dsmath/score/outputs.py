@@ -52,9 +52,7 @@ def score_outputs(
         for i, (record, verdict) in enumerate(zip(records, grade(main), strict=True)):
             graded.append(record | dataclasses.asdict(verdict))
             if rest:
-                graded[i]["verdicts"] = scoring.side_by_side(
-                    graded[i], main, {n: found[i] for n, found in others.items()}
-                )
+                graded[i]["verdicts"] = scoring.side_by_side(main, others, i, verdict)
             yield journal.line(graded[i])
 
     if Path(out).is_dir():

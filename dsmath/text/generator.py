@@ -19,7 +19,7 @@ class Sampling:
 
     temperature: float  # 0 is greedy
     top_p: float  # 1 keeps all
-    top_k: int  # 0 keeps all
+    top_k: int | None  # None keeps all
     seed: int
 
 

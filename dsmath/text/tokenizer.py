@@ -1,5 +1,6 @@
 """Tokenizers: HF `tokenizer.json` files, sentencepiece models, and one trained on the spot for the demo."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,6 +10,8 @@ import sentencepiece
 import tokenizers
 
 from dsmath.error import UserError
+
+FINGERPRINT_CHARACTERS = 12
 
 
 class Tokenizer(Protocol):
@@ -29,6 +32,10 @@ class Tokenizer(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write the files that `load(folder)` reads."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A short name for all that decides on ids and texts."""
 
 
 class HFTokenizer:
@@ -53,6 +60,10 @@ class HFTokenizer:
         if id is None:
             raise UserError(f"the tokenizer has no special token {name!r}; choose a template that fits it")
         return id
+
+    @property
+    def fingerprint(self) -> str:
+        return _digest(f"{self._backend.to_str()} {self._names}".encode())
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -93,6 +104,10 @@ class SentencePieceTokenizer:
             raise UserError(f"the tokenizer has no special token {name!r}; choose a template that fits it")
         return id
 
+    @property
+    def fingerprint(self) -> str:
+        return _digest(self._file)
+
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "tokenizer.model").write_bytes(self._file)
@@ -124,6 +139,15 @@ def load(path: Path) -> Tokenizer:
     config = json.loads(beside.read_text())
     bos, eos = (_token_name(config.get(key)) for key in ("bos_token", "eos_token"))
     return HFTokenizer(backend, bos=bos if config.get("add_bos_token", True) else None, eos=eos)
+
+
+def chat_template(folder: Path) -> str | None:
+    """The chat template that an HF folder comes with, in Jinja: of chat_template.jinja, or of tokenizer_config.json."""
+    if (own := folder / "chat_template.jinja").exists():
+        return own.read_text(encoding="utf-8")
+    beside = folder / "tokenizer_config.json"
+    found = json.loads(beside.read_text(encoding="utf-8")).get("chat_template") if beside.exists() else None
+    return found if isinstance(found, str) else None
 
 
 def from_gguf(path: Path) -> HFTokenizer:
@@ -180,3 +204,7 @@ def train(texts: Iterable[str], *, vocab_size: int) -> HFTokenizer:
 def _token_name(value: str | dict | None) -> str | None:
     """A token as tokenizer_config.json writes it: a string, or an AddedToken record."""
     return value["content"] if isinstance(value, dict) else value
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:FINGERPRINT_CHARACTERS]

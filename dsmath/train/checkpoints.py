@@ -1,11 +1,11 @@
 """Checkpoints: everything a run needs to go on, in `WORKDIR/checkpoints/<step>/`, written by Orbax in the background.
 
-A checkpoint holds the parameters, the optimizer's state, the step, the data iterator, and the config with its seed (no
-other random state exists). It appears whole or not at all, so that a run may be killed at any moment.
+A checkpoint holds the parameters, the optimizer's state, the step and the data iterator; no random state exists, and
+the config with its seed stands in WORKDIR/config.json. It appears whole or not at all, so that a run may be killed at
+any moment.
 """
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,23 +13,20 @@ import grain
 import jax
 import orbax.checkpoint as ocp
 
-from dsmath import config as configs
-from dsmath.config import Arch, Config
+from dsmath.config import Arch
 from dsmath.data.pipeline import Rows
 from dsmath.error import UserError
 from dsmath.model import decoder
+from dsmath.runs import Run
 from dsmath.sharding import shardings
 from dsmath.train.step import TrainState
-
-# What may change between a run and its continuation.
-FREE = ("train.steps", "train.checkpoint_every", "train.keep_checkpoints", "eval", "sandbox")
 
 
 class Checkpoints:
     """The checkpoints of one run; a context."""
 
-    def __init__(self, workdir: Path, *, keep: int):
-        self._folder = _folder(workdir)
+    def __init__(self, run: Run, *, keep: int):
+        self._folder = run.checkpoints.absolute()
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
         with _disk_errors(self._folder):
             self._manager = ocp.CheckpointManager(self._folder, options=options)
@@ -42,9 +39,8 @@ class Checkpoints:
         """Whether the cluster announced to some process that it will be stopped. All processes agree on the step."""
         return self._manager.reached_preemption(step)
 
-    def save(self, step: int, state: TrainState, rows: Rows, config: Config) -> None:
+    def save(self, step: int, state: TrainState, rows: Rows) -> None:
         """Start writing a checkpoint. Returns when the device memory has been copied; the disk follows."""
-        run = {"config": json.loads(configs.dump(config)), "processes": jax.process_count()}
         with _disk_errors(self._folder):
             self._manager.save(
                 step,
@@ -52,14 +48,13 @@ class Checkpoints:
                     params=ocp.args.StandardSave(state.params),
                     optimizer=ocp.args.StandardSave({"step": state.step, "opt_state": state.opt_state}),
                     iterator=grain.checkpoint.CheckpointSave(rows),
-                    run=ocp.args.JsonSave(run),
+                    run=ocp.args.JsonSave({"processes": jax.process_count()}),
                 ),
             )
 
-    def check(self, step: int, config: Config) -> None:
-        """Raise UserError if the run was started with another config or number of processes."""
+    def check(self, step: int) -> None:
+        """Raise UserError if the run was started with another number of processes."""
         run = self._manager.restore(step, args=ocp.args.Composite(run=ocp.args.JsonRestore()))["run"]
-        _check_same(run["config"], json.loads(configs.dump(config)), self._folder)
         if run["processes"] != jax.process_count():
             raise UserError(
                 f"{self._folder} was written by {run['processes']} processes, now there are {jax.process_count()}; "
@@ -88,49 +83,28 @@ class Checkpoints:
             self._manager.close()
 
 
-def latest_step(workdir: Path) -> int | None:
+def latest_step(run: Run) -> int | None:
     """The step of the last whole checkpoint of a run, None if there is none."""
-    return max(ocp.utils.checkpoint_steps(_folder(workdir)), default=None) if _folder(workdir).is_dir() else None
+    return max(ocp.utils.checkpoint_steps(run.checkpoints), default=None) if run.checkpoints.is_dir() else None
 
 
-def restore_params(workdir: Path, step: int | None, mesh: jax.sharding.Mesh, arch: Arch) -> decoder.Params:
+def restore_params(run: Run, step: int | None, mesh: jax.sharding.Mesh, arch: Arch) -> decoder.Params:
     """The parameters alone (f32, layers stacked) of a step, or of the last one, placed on a mesh for evaluation.
 
     Raises UserError if there is no such checkpoint.
     """
-    found = latest_step(workdir) if step is None else step
-    if found is None or not (_folder(workdir) / str(found)).is_dir():
+    folder = run.checkpoints.absolute()
+    found = latest_step(run) if step is None else step
+    if found is None or not (folder / str(found)).is_dir():
         wanted = "checkpoint" if step is None else f"checkpoint of step {step}"
-        raise UserError(f"no {wanted} in {_folder(workdir)}; train first, or name another --workdir")
+        raise UserError(f"no {wanted} in {folder}; train first, or name another --workdir")
     abstract = jax.tree.map(
         lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
         jax.eval_shape(lambda: decoder.init(arch, jax.random.key(0))),
         shardings(decoder.axes(arch), mesh),
     )
-    with ocp.CheckpointManager(_folder(workdir), options=ocp.CheckpointManagerOptions(read_only=True)) as manager:
+    with ocp.CheckpointManager(folder, options=ocp.CheckpointManagerOptions(read_only=True)) as manager:
         return manager.restore(found, args=ocp.args.Composite(params=ocp.args.StandardRestore(abstract)))["params"]
-
-
-def _folder(workdir: Path) -> Path:
-    return Path(workdir).resolve() / "checkpoints"
-
-
-def _check_same(old: dict, new: dict, folder: Path) -> None:
-    old, new = (dict(_flatten(tree)) for tree in (old, new))
-    for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name) and not any(name == f or name.startswith(f + ".") for f in FREE):
-            raise UserError(
-                f"config.{name} is {new.get(name)!r}, but the run in {folder.parent} was started with "
-                f"{old.get(name)!r}; set it back, or start anew with another --workdir"
-            )
-
-
-def _flatten(tree: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
 
 
 @contextlib.contextmanager

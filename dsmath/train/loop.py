@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -10,10 +9,12 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import optax
 import rich.console
 import rich.progress
 
-from dsmath.config import Config
+from dsmath import config, runs, runtime
+from dsmath.config import Arch, need
 from dsmath.data import pipeline
 from dsmath.error import UserError
 from dsmath.model import decoder
@@ -30,8 +31,8 @@ log = logging.getLogger(__name__)
 
 
 def fit(
-    config: Config,
-    workdir: Path,
+    settings: config.Config,
+    run: runs.Run,
     *,
     params: Callable[[], decoder.Params],
     source: Sequence[Example],
@@ -39,31 +40,34 @@ def fit(
     template: Template,
     progress: bool,
 ) -> dict[str, float]:
-    """Train until `config.train.steps` and return the last step's metrics.
+    """Train until `settings.train.steps` and return the last step's metrics.
 
-    Goes on from the last checkpoint in `workdir`, if there is one; only else are the first `params` asked for. It may
-    be killed at any moment; SIGTERM makes it save and return early (then "step" is short of the config's).
+    Goes on from the last checkpoint of `run`, if there is one; only else are the first `params` asked for. It may
+    be killed at any moment; SIGTERM makes it save and return early (then "step" is short of the settings').
     """
-    workdir, train = Path(workdir), config.train
-    mesh = make_mesh(config.mesh)
-    optimizer = optimizers.make(train, config.model)
-    rows, tokenise = _rows(config, mesh, source, tokenizer, template)
+    train, data, arch = need(settings.train, "train"), need(settings.data, "data"), need(settings.model, "model")
+    mesh = make_mesh(settings.mesh)
+    optimizer = optimizers.make(train, arch)
+    rows, tokenise = _rows(settings.seed, data, train, mesh, source, tokenizer, template)
     with contextlib.ExitStack() as stack:
-        checkpoints = stack.enter_context(Checkpoints(workdir, keep=train.keep_checkpoints))
+        if runtime.is_first():
+            stack.enter_context(run.lock())  # else two would remove each other's unfinished checkpoints
+            runs.begin(run, settings)
+        checkpoints = stack.enter_context(Checkpoints(run, keep=train.keep_checkpoints))
         start = checkpoints.latest() or 0
         if start:
-            checkpoints.check(start, config)
-        _save_tokenizer(tokenizer, workdir / "tokenizer")
-        shape = (train.batch_rows, config.data.row_length)
+            checkpoints.check(start)
+        _save_tokenizer(tokenizer, run.tokenizer)
+        shape = (train.batch_rows, data.row_length)
         rate = optimizers.schedule(train)
-        recorder = stack.enter_context(Recorder(workdir, start=start, arch=config.model, shape=shape, rate=rate))
+        recorder = stack.enter_context(Recorder(run, start=start, arch=arch, shape=shape, rate=rate))
         if start >= train.steps:
-            log.info("%s has %d of %d steps: nothing to do", workdir, start, train.steps)
+            log.info("%s has %d of %d steps: nothing to do", run.workdir, start, train.steps)
             return recorder.last
         log.info("compiling the training step for %d devices", mesh.size)
         run_step = steps.compile_step(
             mesh,
-            arch=config.model,
+            arch=arch,
             optimizer=optimizer,
             shape=shape,
             microbatches=train.microbatches,
@@ -71,10 +75,10 @@ def fit(
         )
         _log_memory(run_step)
         if start:
-            log.info("going on from step %d of %s", start, workdir)
-            state = checkpoints.restore(start, steps.abstract_state(config.model, optimizer, mesh), rows)
+            log.info("going on from step %d of %s", start, run.workdir)
+            state = checkpoints.restore(start, steps.abstract_state(arch, optimizer, mesh), rows)
         else:
-            state = _first_state(config, mesh, optimizer, params)
+            state = _first_state(arch, mesh, optimizer, params)
         stopped = stack.enter_context(_preemption(checkpoints))
         bar = stack.enter_context(_bar(progress))
         task = bar.add_task("train", total=train.steps, completed=start)
@@ -87,7 +91,7 @@ def fit(
             stop = stopped(step)
             if step % train.checkpoint_every == 0 or step == train.steps or stop:
                 recorder.flush()  # first, so that no checkpoint lacks its metrics
-                checkpoints.save(step, state, rows, config)
+                checkpoints.save(step, state, rows)
             if stop:
                 log.warning("stopped by SIGTERM after step %d, saved; the same command goes on from there", step)
                 break
@@ -96,51 +100,57 @@ def fit(
             "dropped %d of %d examples, longer than config.data.row_length = %d tokens",
             len(tokenise.dropped),
             len(source),
-            config.data.row_length,
+            data.row_length,
         )
     return recorder.last
 
 
-def _rows(config: Config, mesh, source, tokenizer, template) -> tuple[pipeline.Rows, pipeline.Tokenise]:
-    processes = jax.process_count()
-    if config.train.batch_rows % processes or (mesh.shape["data"] * mesh.shape["fsdp"]) % processes:
+def _rows(
+    seed: int,
+    data: config.Data,
+    train: config.Train,
+    mesh: jax.sharding.Mesh,
+    source: Sequence[Example],
+    tokenizer: Tokenizer,
+    template: Template,
+) -> tuple[pipeline.Rows, pipeline.Tokenise]:
+    index, processes = runtime.process()
+    parts = mesh.shape["data"] * mesh.shape["fsdp"]
+    if train.batch_rows % processes or parts % processes:
         raise UserError(
-            f"config.train.batch_rows = {config.train.batch_rows} and the devices along data and fsdp, "
-            f"{mesh.shape['data'] * mesh.shape['fsdp']}, must be multiples of the {processes} processes"
+            f"config.train.batch_rows = {train.batch_rows} and the devices along data and fsdp, {parts}, must be "
+            f"multiples of the {processes} processes"
         )
     tokenise = pipeline.Tokenise(
-        tokenizer,
-        template,
-        row_length=config.data.row_length,
-        loss_on_tool_output=config.train.loss_on_tool_output,
+        tokenizer, template, row_length=data.row_length, loss_on_tool_output=train.loss_on_tool_output
     )
     rows = pipeline.batches(
         source,
         tokenise,
-        rows=config.train.batch_rows // processes,
-        row_length=config.data.row_length,
-        packing_bins=config.data.packing_bins,
-        seed=config.seed,
-        process=(jax.process_index(), processes),
+        rows=train.batch_rows // processes,
+        row_length=data.row_length,
+        packing_bins=data.packing_bins,
+        seed=seed,
+        process=(index, processes),
     )
     return rows, tokenise
 
 
-def _first_state(config: Config, mesh, optimizer, params: Callable[[], decoder.Params]) -> steps.TrainState:
-    placed = place(decoder.cast(params(), jnp.float32), decoder.axes(config.model), mesh)
-    abstract = steps.abstract_state(config.model, optimizer, mesh)
+def _first_state(
+    arch: Arch, mesh: jax.sharding.Mesh, optimizer: optax.GradientTransformation, params: Callable[[], decoder.Params]
+) -> steps.TrainState:
+    placed = place(decoder.cast(params(), jnp.float32), decoder.axes(arch), mesh)
+    abstract = steps.abstract_state(arch, optimizer, mesh)
     out_shardings = jax.tree.map(lambda x: x.sharding, abstract)
     return jax.jit(lambda p: steps.new_state(p, optimizer), out_shardings=out_shardings, donate_argnums=0)(placed)
 
 
 def _save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     """Once, and whole or not at all: a run that goes on reads it from there."""
-    if jax.process_index() or folder.exists():
+    if not runtime.is_first() or folder.exists():
         return
-    temporary = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    tokenizer.save(temporary)
-    temporary.rename(folder)
+    with runs.whole_folder(folder) as temporary:
+        tokenizer.save(temporary)
 
 
 def _log_memory(compiled: jax.stages.Compiled) -> None:

@@ -13,6 +13,7 @@ from tensorboardX.proto.summary_pb2 import Summary
 
 from dsmath import journal
 from dsmath.config import Arch
+from dsmath.runs import Run
 from dsmath.train.step import Metrics
 
 # Dense bf16 peak of one chip, FLOP/s, by jax's device_kind. NVIDIA: data sheets of H100 SXM and A100; TPU: the system
@@ -48,17 +49,15 @@ class Recorder:
     Opening it drops what an interrupted run had written after step `start`, from which it goes on.
     """
 
-    def __init__(self, workdir: Path, *, start: int, arch: Arch, shape: tuple[int, int], rate: optax.Schedule):
+    def __init__(self, run: Run, *, start: int, arch: Arch, shape: tuple[int, int], rate: optax.Schedule):
         self.last: dict[str, float] = {}  # the last record
         self._journal = self._board = None
         if jax.process_index() == 0:
-            path = Path(workdir) / "metrics.jsonl"
-            self.last = _drop_after(path, start)
-            self._journal = journal.Journal(path)
+            self.last = _drop_after(run.metrics, start)
+            self._journal = journal.Journal(run.metrics)
             # The plain writer: SummaryWriter's thread dies on a full disk, and its queue then blocks the run for good.
-            board = Path(workdir) / "tensorboard"
-            board.mkdir(exist_ok=True)
-            self._board = EventsWriter(str(board / "events"), f".{os.getpid()}")
+            run.tensorboard.mkdir(exist_ok=True)
+            self._board = EventsWriter(str(run.tensorboard / "events"), f".{os.getpid()}")
             restart = SessionLog(status=SessionLog.START)  # TensorBoard forgets what it had from this step on
             self._board.write_event(Event(wall_time=time.time(), step=start + 1, session_log=restart))
         self._slots = shape[0] * shape[1]

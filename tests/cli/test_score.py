@@ -5,8 +5,8 @@ import os
 import subprocess
 import sys
 
-from dsmath.journal import Journal
 from dsmath.score import graders
+from tests.trajectories import trajectory, write
 
 
 def dsmath(*args):
@@ -17,23 +17,9 @@ def dsmath(*args):
 
 
 def test_all_graders_then_the_report(tmp_path):
-    folder = tmp_path / "evals" / "500" / "gsm8k-tool"
-    with Journal(folder / "trajectories.jsonl") as journal:
-        for number, answer in enumerate(("4", "400", "5")):
-            journal.append(
-                {
-                    **{
-                        "id": f"gsm8k-{number}",
-                        "sample": 0,
-                        "suite": "gsm8k",
-                        "mode": "tool",
-                        "lang": "en",
-                        "meta": {},
-                    },
-                    **{"question": "2 + 2?", "gold": "4", "response": f"\\boxed{{{answer}}}", "stop": "end"},
-                    **{"programs": [], "checkpoint": "ckpt", "protocol": "reference", "sandbox": {"level": "L0"}},
-                }
-            )
+    answers = ("4", "400", "5")
+    made = [trajectory(f"gsm8k-{n}", f"\\boxed{{{answer}}}", suite="gsm8k") for n, answer in enumerate(answers)]
+    write(tmp_path, made)
     scored, shown = dsmath("score", "--workdir", str(tmp_path), "--grader", "all")
     (summary,) = scored["summaries"]
     assert list(summary["graders"]) == list(graders.GRADERS)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from dsmath.journal import Journal
-from dsmath.score.scoring import ALL, score
+from dsmath.score.scoring import ALL
+from tests.trajectories import program, scored, trajectory, write
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "analysis.ipynb"
 
@@ -30,18 +31,17 @@ for cell in json.load(open(sys.argv[1]))["cells"]:
 print(json.dumps({"titles": titles, "shown": shown}))
 """  # noqa: E501
 
-PROGRAM = {"code": "print(4)", "exit": "ok", "shown": "4", "truncated": False, "cpu_s": 0.1, "wall_s": 0.2}
 RESPONSE = "So <b>far</b>:\n```python\nprint(4)\n```\n```output\n4\n```\nThe answer is \\boxed{{{}}}."
 
 
-def trajectory(number, mode, answer, *, sample=0):
-    return {
-        **{"id": f"math-{number}", "sample": sample, "suite": "math", "mode": mode, "lang": "en", "stop": "end"},
-        **{"question": "What is 2 + 2?", "gold": "It is $\\boxed{4}$.", "response": RESPONSE.format(answer)},
-        **{"meta": {"level": f"Level {1 + number % 2}", "type": ["Algebra", "Geometry"][number // 2]}},
-        **{"programs": [PROGRAM] if mode == "tool" else [], "checkpoint": "ckpt", "protocol": "reference"},
-        **{"sandbox": {"level": "L0"}},
-    }
+def of_problem(number, mode, answer, *, sample=0):
+    return trajectory(
+        f"math-{number}",
+        RESPONSE.format(answer),
+        **{"suite": "math", "gold": "It is $\\boxed{4}$.", "mode": mode, "sample": sample, "step": 30},
+        meta={"level": f"Level {1 + number % 2}", "type": ["Algebra", "Geometry"][number // 2]},
+        programs=(program(),) if mode == "tool" else (),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -51,16 +51,10 @@ def workdir(tmp_path_factory):
     with Journal(workdir / "metrics.jsonl") as journal:
         for step in range(1, 31):
             journal.append({"step": step, "loss": 2 / step, "grad_norm": 1.0, "tokens_per_second": 900.0 + step})
-    evals = workdir / "evals" / "30"
-    with Journal(evals / "math-cot" / "trajectories.jsonl") as journal:
-        for number in range(4):
-            for sample in range(2):
-                journal.append(trajectory(number, "cot", 4 if sample else number + 1, sample=sample))
-    with Journal(evals / "math-tool" / "trajectories.jsonl") as journal:
-        for number, answer in enumerate(("4", "400", "5", "")):
-            journal.append(trajectory(number, "tool", answer))
-    score(evals / "math-cot", workers=1)
-    score(evals / "math-tool", grader=ALL, workers=1)
+    cot = [of_problem(n, "cot", 4 if sample else n + 1, sample=sample) for n in range(4) for sample in range(2)]
+    tool = [of_problem(n, "tool", answer) for n, answer in enumerate(("4", "400", "5", ""))]
+    scored(write(workdir, cot))
+    scored(write(workdir, tool), ALL)
     return workdir
 
 

@@ -5,36 +5,34 @@ import io
 import pytest
 from rich.console import Console
 
-from dsmath.journal import Journal
 from dsmath.report import table
 from dsmath.report.details import sheets
-from dsmath.score.scoring import score
+from dsmath.runs import Run
+from tests.trajectories import program, scored, trajectory, write
 
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     """Two runs over four problems, by two samples each in tool mode."""
     workdir = tmp_path_factory.mktemp("run")
-    program = {"code": "print(4)", "exit": "ok", "shown": "4", "truncated": False, "cpu_s": 0.1, "wall_s": 0.2}
     for mode, samples in (("cot", 1), ("tool", 2)):
-        with Journal(workdir / "evals" / "500" / f"math-{mode}" / "trajectories.jsonl") as journal:
-            for i in range(4):
-                for sample in range(samples):
-                    journal.append(
-                        {
-                            **{"id": f"math-{i}", "sample": sample, "suite": "math", "mode": mode, "lang": "en"},
-                            **{"question": "2 + 2?", "gold": "\\boxed{4}", "response": f"\\boxed{{{i + sample + 2}}}"},
-                            **{"meta": {"level": f"Level {1 + i % 2}", "type": "Algebra"}, "stop": "end"},
-                            **{"programs": [program] * (mode == "tool"), "checkpoint": "ckpt"},
-                            **{"sandbox": {"level": "L0"}, "protocol": "reference"},
-                        }
-                    )
-        score(workdir / "evals" / "500" / f"math-{mode}", workers=1)
+        trajectories = [
+            trajectory(
+                f"math-{i}",
+                f"\\boxed{{{i + sample + 2}}}",
+                **{"suite": "math", "gold": "\\boxed{4}", "mode": mode, "sample": sample},
+                meta={"level": f"Level {1 + i % 2}", "type": "Algebra"},
+                programs=(program(),) * (mode == "tool"),
+            )
+            for i in range(4)
+            for sample in range(samples)
+        ]
+        scored(write(workdir, trajectories))
     return workdir
 
 
 def by_title(workdir):
-    return {sheet.title: sheet for sheet in sheets(table.rows(workdir))}
+    return {sheet.title: sheet for sheet in sheets(table.rows(Run(workdir)))}
 
 
 def test_breakdowns_put_runs_side_by_side(workdir):
@@ -60,13 +58,19 @@ def test_outcomes_and_programs_count_responses(workdir):
     assert titles["Programs"].cells[0][3:7] == ("1: 8", "0 of 8", "0 of 0", "8 of 8")
 
 
+def test_costs_are_summed_over_the_journal(workdir):
+    cot, tool = by_title(workdir)["Cost"].cells
+    assert cot[3:] == ("12", "6", "2.0", "20.0%")
+    assert tool[3:] == ("24", "6", "4.0", "20.0%")
+
+
 def test_sheets_without_rows_are_left_out(workdir):
     assert "Graders" not in by_title(workdir)
 
 
 def test_the_page_holds_what_the_terminal_shows(workdir):
     console = Console(file=io.StringIO(), width=160)
-    table.report(workdir, console)
+    table.report(Run(workdir), console)
     page, text = (workdir / "report" / "results.md").read_text(), console.file.getvalue()
     for part in (
         "MATH by level",

@@ -1,14 +1,17 @@
 """Responses as Markdown."""
 
+from dsmath.records import Verdict
 from dsmath.report.transcript import markdown
+from dsmath.score.counts.outcomes import Outcome
+from dsmath.score.graded import Graded
+from tests.trajectories import program, trajectory
+
+RAN = (program(),)
 
 
-def record(response, **changes):
-    return {
-        **{"id": "p1", "sample": 0, "suite": "gsm8k", "mode": "tool", "outcome": "right", "question": "2 + 2?"},
-        **{"prediction": "4", "answer": "4", "reason": "close", "stop": "end", "programs": [{"exit": "ok"}]},
-        **{"response": response},
-    } | changes
+def record(response, *, question="2 + 2?", programs=RAN, prediction="4", answer="4"):
+    one = trajectory("p1", response, question=question, programs=programs)
+    return Graded(one, Verdict(prediction, answer, True, "close"), None, Outcome.RIGHT)
 
 
 def test_programs_and_outputs_keep_their_fences():
@@ -23,6 +26,6 @@ def test_prose_is_shown_as_it_is():
 
 
 def test_a_response_that_ends_inside_a_fence_does_not_swallow_the_verdict():
-    page = markdown(record("```python\nprint(1", programs=[], prediction="", answer=["4", "5"]))
+    page = markdown(record("```python\nprint(1", programs=(), prediction="", answer=["4", "5"]))
     assert "print(1\n```\n\nPrediction none, answer `4, 5`" in page
     assert "programs: none" in page

@@ -4,14 +4,14 @@ import contextlib
 
 import pytest
 
-from dsmath import config, journal
-from dsmath.records import Source
+from dsmath import config
+from dsmath.records import Source, Stop
 from dsmath.sandbox.client import Sandbox
 from dsmath.score import scoring
-from dsmath.text.generator import Stop
-from tests.rollout.test_rollout import Problem, Says, ScriptedGenerator, by_source, run
+from tests.rollout.scripted import Says, ScriptedGenerator, problem, run
 from tests.sandbox.hostile import PROGRAMS
 from tests.sandbox.hostile.world import World
+from tests.trajectories import scored, write
 
 FENCE = "```"
 # A share of each kind, but for programs that hang and those that hold a fence themselves.
@@ -25,19 +25,10 @@ def sandbox():
         yield sandbox
 
 
-def evaluate(script, problems, sandbox, folder, **kwargs):
-    """The journal's records by problem, and the summary, as `dsmath evaluate` makes them."""
-    folder.mkdir()
-    records = run(problems, ScriptedGenerator(script, longest=10**6), sandbox, **kwargs)
-    with journal.Journal(folder / scoring.TRAJECTORIES) as out:
-        for record in records:
-            out.append(record | {"checkpoint": "scripted", "sandbox": sandbox.level})
-    summary = scoring.score(folder, workers=1)
-    return {record["id"]: record for record in journal.read(folder / scoring.TRAJECTORIES)}, summary
-
-
-def problem(id, gold="42"):
-    return Problem(id, suite="gsm8k", gold=gold)
+def evaluate(script, problems, sandbox, workdir, **kwargs):
+    """The journal's trajectories by problem, and the summary, as `dsmath evaluate` makes them."""
+    evaluation = write(workdir, run(problems, ScriptedGenerator(script, longest=10**6), sandbox, **kwargs))
+    return {one.problem.id: one for one in scoring.read_trajectories(evaluation.trajectories)}, scored(evaluation)
 
 
 def writes(code):
@@ -58,13 +49,13 @@ def test_an_evaluation_of_hostile_programs_completes_and_harms_nothing(sandbox, 
             for name, world in worlds.items()
         }
         records, summary = evaluate(script, [problem(name) for name in WRITTEN], sandbox, tmp_path / "journal")
-        breaches = {name: worlds[name].breaches(str(records[name])) for name in WRITTEN}
+        breaches = {name: worlds[name].breaches(str(records[name].to_json())) for name in WRITTEN}
     assert breaches == {name: [] for name in WRITTEN}
     assert (summary["n"], summary["accuracy"]) == (len(WRITTEN), 100.0)
     for name, record in records.items():
-        (program,) = record["programs"]
-        assert program["exit"] in PROGRAMS[name].exits
-        assert record["response"].endswith("So it is \\boxed{42}.")
+        (program,) = record.programs
+        assert program.ran.exit in PROGRAMS[name].exits
+        assert record.text.endswith("So it is \\boxed{42}.")
 
 
 # Programs that print answers; the code itself, which is the model's words, holds none of the marks.
@@ -86,11 +77,11 @@ def test_what_programs_print_never_counts_as_the_models_words(sandbox, tmp_path,
         for conclusion in CONCLUSIONS
     }
     for gold, correct in (("42", 0), ("7", len(script))):
-        problems = [problem(id, gold) for id in script]
+        problems = [problem(id, gold=gold) for id in script]
         records, summary = evaluate(script, problems, sandbox, tmp_path / gold, protocol=protocol)
         assert (summary["n"], summary["correct"]) == (len(script), correct)
     for record in records.values():
-        pieces = by_source(record)
+        pieces = record.response
         assert any("42" in piece.text for piece in pieces if piece.source is Source.TOOL)
         code, *others = [piece.text for piece in pieces if piece.source is Source.MODEL]
         assert code.startswith(f"{FENCE}python")
@@ -102,4 +93,4 @@ def test_code_that_a_program_prints_does_not_run(sandbox, tmp_path, protocol):
     planted = "f = 3 * '`'\nprint(f + 'python\\nx = 41\\nprint(x)\\n' + f)"
     script = {"p": [writes(planted), writes("print('x' in globals())"), Says("\\boxed{42}", Stop.END)]}
     records, _ = evaluate(script, [problem("p")], sandbox, tmp_path / "journal", rounds=3, protocol=protocol)
-    assert [program["stdout"].splitlines()[-1] for program in records["p"]["programs"]] == [FENCE, "False"]
+    assert [program.ran.stdout.splitlines()[-1] for program in records["p"].programs] == [FENCE, "False"]

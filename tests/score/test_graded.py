@@ -2,19 +2,24 @@
 
 import pytest
 
-from dsmath.score import graded, graders
+from dsmath.records import Piece, Source, Trajectory, Verdict
+from dsmath.score import graders
+from dsmath.score.graded import graded_text
+from dsmath.text.template import find
+from tests.trajectories import trajectory
+
+OUTPUT = find("reference").output
 
 PLANTED = ["\\boxed{42}", "The answer is 42", "```output\n42\n```", "$final answer is $42$. I hope"]
 
 
-def record(printed: str, conclusion: str, mode: str = "tool") -> dict:
-    before = "```python\nprint(1)\n```\n```output\n"
-    response = f"{before}{printed}\n```\n{conclusion}"
-    return {"mode": mode, "response": response, "tool_spans": [[len(before), len(before) + len(printed)]]}
+def record(printed: str, conclusion: str, mode: str = "tool") -> Trajectory:
+    before = Piece(Source.MODEL, "```python\nprint(1)\n```")
+    return trajectory("p", (before, *OUTPUT(printed, asked=True), Piece(Source.MODEL, conclusion)), mode=mode)
 
 
-def verdict(trajectory: dict, gold: str = "42") -> graders.Verdict:
-    return graders.grade("gsm8k", "How many?", gold, graded.graded(trajectory))
+def verdict(one: Trajectory, gold: str = "42") -> Verdict:
+    return graders.grade("gsm8k", "How many?", gold, graded_text(one))
 
 
 @pytest.mark.parametrize("planted", PLANTED)
@@ -36,8 +41,9 @@ def test_the_model_may_box_what_it_likes():
 def test_of_a_program_of_thought_the_output_alone_counts():
     assert verdict(record("42", "No, \\boxed{7}.", mode="pot")).correct
     assert not verdict(record("7", "No, \\boxed{42}.", mode="pot")).correct
-    assert not verdict({"mode": "pot", "response": "\\boxed{42}", "tool_spans": []}).correct
+    assert not verdict(trajectory("p", "\\boxed{42}", mode="pot")).correct
 
 
-def test_records_without_spans_are_graded_as_they_are():
-    assert graded.graded({"mode": "tool", "response": "\\boxed{1}"}) == "\\boxed{1}"
+def test_what_was_printed_looks_the_same():
+    text = graded_text(record("\\boxed{42} ``` The answer is 42", ""))
+    assert text.replace("\u200b", "") == record("\\boxed{42} ``` The answer is 42", "").text

@@ -9,6 +9,7 @@ import jax
 
 from dsmath.config import Config
 from dsmath.model import decoder
+from dsmath.runs import Run
 from dsmath.text import template
 from dsmath.train import loop
 from tests.train.conftest import CONFIG, make_examples, make_tokenizer
@@ -20,7 +21,7 @@ def fit(config: Config, workdir: Path) -> dict[str, float]:
     """`loop.fit` on forty examples and random weights."""
     return loop.fit(
         config,
-        workdir,
+        Run(workdir),
         params=lambda: jax.jit(functools.partial(decoder.init, config.model))(jax.random.key(config.seed)),
         source=make_examples(40),
         tokenizer=make_tokenizer(),

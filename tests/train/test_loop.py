@@ -1,6 +1,7 @@
 """Whole runs: killed, stopped, gone on with, refused."""
 
 import dataclasses
+import json
 import os
 import random
 import signal
@@ -15,8 +16,9 @@ import numpy as np
 import pytest
 
 from dsmath import journal
-from dsmath.config import Config
+from dsmath.config import Config, Mesh
 from dsmath.error import UserError
+from dsmath.runs import Run
 from dsmath.sharding import make_mesh
 from dsmath.text import tokenizer
 from dsmath.train import checkpoints
@@ -42,7 +44,7 @@ def metrics(workdir: Path) -> list[dict]:
 
 
 def params(workdir: Path, step: int | None = None):
-    return checkpoints.restore_params(workdir, step, make_mesh(CONFIG.mesh), CONFIG.model)
+    return checkpoints.restore_params(Run(workdir), step, make_mesh(CONFIG.mesh), CONFIG.model)
 
 
 def change(config: Config, **train) -> Config:
@@ -78,14 +80,14 @@ def test_sigterm_saves_the_step_and_leaves_cleanly(tmp_path):
     threading.Thread(target=terminate).start()
     last = fit(change(LONG, steps=100_000), tmp_path)
     assert signal.getsignal(signal.SIGTERM) == before
-    step = checkpoints.latest_step(tmp_path)
+    step = checkpoints.latest_step(Run(tmp_path))
     assert 2 <= step == last["step"] < 100_000
     assert [r["step"] for r in metrics(tmp_path)] == list(range(1, step + 1))
 
 
 def test_a_finished_run_keeps_the_last_checkpoints_and_the_tokenizer(finished):
     assert sorted(int(p.name) for p in (finished / "checkpoints").iterdir()) == [35, 40]
-    assert checkpoints.latest_step(finished) == 40
+    assert checkpoints.latest_step(Run(finished)) == 40
     assert tokenizer.load(finished / "tokenizer").encode("Add 3") == make_tokenizer().encode("Add 3")
     assert list((finished / "tensorboard").iterdir())
 
@@ -110,14 +112,47 @@ def test_steps_and_evaluation_may_change_on_resume_and_the_weights_are_not_asked
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (change(LONG, learning_rate=0.5), r"config.train.learning_rate is 0.5, but .* with 0.01;.*--workdir"),
-        (dataclasses.replace(LONG, seed=4), r"config.seed is 4, but .* with 3"),
+        (change(LONG, learning_rate=0.5), r"begun with train.learning_rate = 0.01, now it is 0.5; set it back"),
+        (dataclasses.replace(LONG, seed=4), r"begun with seed = 3, now it is 4"),
     ],
 )
 def test_another_config_on_resume_is_refused_by_name_and_both_values(finished, config, message):
     with pytest.raises(UserError, match=message) as raised:
         fit(config, finished)
     assert "\n" not in str(raised.value)
+
+
+def test_a_mesh_and_how_a_step_is_cut_may_change_and_the_losses_stay(tmp_path):
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    config = change(CONFIG, steps=8, checkpoint_every=4)
+    fit(config, whole)
+    fit(change(config, steps=4), halves)
+    changed = dataclasses.replace(change(config, microbatches=1, remat=True), mesh=Mesh(data=2, fsdp=2, tensor=2))
+    fit(changed, halves)
+    a, b = ([record["loss"] for record in metrics(folder)] for folder in (whole, halves))
+    assert len(a) == len(b) == 8
+    np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_a_second_process_on_a_workdir_is_refused_and_harms_nothing(tmp_path):
+    process = subprocess.Popen([sys.executable, "-m", "tests.train.run_fit", str(tmp_path)], cwd=ROOT)
+    wait_for_step(tmp_path, 3, process)
+    with pytest.raises(UserError, match=r"lock is in use by another process; wait for it, or choose another"):
+        fit(LONG, tmp_path)
+    assert process.wait() == 0
+    assert [r["step"] for r in metrics(tmp_path)] == list(range(1, 41))
+
+
+def test_a_run_from_before_a_field_existed_goes_on(tmp_path, finished):
+    """A newer field counts as its default; here one that has a default is taken out of what was written."""
+    fit(LONG, finished)
+    stored = Run(finished).config
+    text = stored.read_text()
+    older = json.loads(text)
+    del older["sandbox"]["required_level"], older["mesh"]
+    stored.write_text(json.dumps(older))
+    assert fit(LONG, finished)["step"] == 40
+    assert stored.read_text() == text
 
 
 def test_a_missing_checkpoint_is_named(tmp_path, finished):

@@ -3,21 +3,21 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from dsmath.records import COT, Trajectory
 from dsmath.score.counts.statistics import accuracy
+from dsmath.score.graded import Graded
 
-Record = dict[str, Any]  # a trajectory with its score: dsmath/score/scoring.py
-
-DIMENSIONS: dict[str, Callable[[Record], Any]] = {
-    "language": lambda record: record["lang"],
-    "level": lambda record: record["meta"].get("level"),  # MATH
-    "subject": lambda record: record["meta"].get("type", record["meta"].get("topic")),  # MATH; else the kind
-    "grade": lambda record: record["meta"].get("grade"),  # CMATH
-    "steps": lambda record: record["meta"].get("reasoning_step"),  # CMATH
-    "programs": lambda record: len(record["programs"]) if record["mode"] != "cot" else None,
+DIMENSIONS: dict[str, Callable[[Trajectory], Any]] = {
+    "language": lambda t: t.problem.lang,
+    "level": lambda t: t.problem.meta.get("level"),  # MATH
+    "subject": lambda t: t.problem.meta.get("type", t.problem.meta.get("topic")),  # MATH; else the kind
+    "grade": lambda t: t.problem.meta.get("grade"),  # CMATH
+    "steps": lambda t: t.problem.meta.get("reasoning_step"),  # CMATH
+    "programs": lambda t: len(t.programs) if t.mode != COT else None,
 }
 
 
-def breakdown(records: Sequence[Record]) -> dict[str, dict[str, dict[str, Any]]]:
+def breakdown(records: Sequence[Graded]) -> dict[str, dict[str, dict[str, Any]]]:
     """By dimension and value, in their order: n, correct, accuracy and interval.
 
     A dimension with fewer than two values is left out.
@@ -26,15 +26,13 @@ def breakdown(records: Sequence[Record]) -> dict[str, dict[str, dict[str, Any]]]
     return {name: table for name, table in tables.items() if len(table) > 1}
 
 
-def _by(records: Sequence[Record], value_of: Callable[[Record], Any]) -> dict[str, dict[str, Any]]:
-    groups: dict[Any, list[Record]] = {}
+def _by(records: Sequence[Graded], value_of: Callable[[Trajectory], Any]) -> dict[str, dict[str, Any]]:
+    groups: dict[Any, list[Graded]] = {}
     for record in records:
-        if (value := value_of(record)) is not None:
+        if (value := value_of(record.trajectory)) is not None:
             groups.setdefault(value, []).append(record)
     return {
-        str(value): accuracy(
-            [record["id"] for record in groups[value]], [record["correct"] for record in groups[value]]
-        )
+        str(value): accuracy([record.problem for record in groups[value]], [record.correct for record in groups[value]])
         for value in sorted(groups, key=_order)
     }
 

@@ -1,7 +1,8 @@
 """What became of each response: right, or the first reason for being wrong that applies."""
 
 import enum
-from typing import Any
+
+from dsmath.records import Exit, Stop, Trajectory, Verdict
 
 
 class Outcome(enum.StrEnum):
@@ -20,29 +21,30 @@ class Outcome(enum.StrEnum):
     WITHOUT_PROGRAM = "wrong without a program"
 
 
-def outcome(record: dict[str, Any], *, program_correct: bool | None, strict_correct: bool | None) -> Outcome:
-    """Of a trajectory with its score.
+def outcome(
+    trajectory: Trajectory, verdict: Verdict, *, program_correct: bool | None, strict_correct: bool | None
+) -> Outcome:
+    """What became of a trajectory.
 
     `program_correct` is the verdict on the output of the last program, None if that did not run to its end;
     `strict_correct` that of the strict grader, None if it isn't known.
     """
-    programs = record["programs"]
-    last_exit = programs[-1]["exit"] if programs else None
-    if record["correct"]:
+    last_exit = trajectory.programs[-1].ran.exit if trajectory.programs else None
+    if verdict.correct:
         return Outcome.RIGHT
     if strict_correct:
         return Outcome.ONLY_STRICT
-    if record["reason"] in ("timeout", "died", "too deep"):
+    if verdict.reason in ("timeout", "died", "too deep"):
         return Outcome.NOT_GRADED
-    if record["stop"] == "too_long":
+    if trajectory.stop is Stop.TOO_LONG:
         return Outcome.TOO_LONG
-    if record["stop"] == "length":
+    if trajectory.stop is Stop.LENGTH:
         return Outcome.TRUNCATED
-    if last_exit == "timeout":
+    if last_exit is Exit.TIMEOUT:
         return Outcome.PROGRAM_TIMEOUT
-    if last_exit not in (None, "ok"):
+    if last_exit not in (None, Exit.OK):
         return Outcome.PROGRAM_ERROR
-    if not record["prediction"]:
+    if not verdict.prediction:
         return Outcome.NO_ANSWER
     if last_exit is None:
         return Outcome.WITHOUT_PROGRAM

@@ -6,12 +6,10 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dsmath.score import graded
 from dsmath.score.counts.statistics import by_problem, clustered
+from dsmath.score.graded import Graded, graded_text
 from dsmath.score.graders import Item
 from dsmath.suites import catalogue
-
-Record = dict[str, Any]  # a trajectory with its score: dsmath/score/scoring.py
 
 SUBSETS = 32  # of k samples, drawn per problem where there are more
 
@@ -59,32 +57,32 @@ def maj_at_k(votes: Sequence[Vote], correct: Sequence[bool], k: int, *, seed: st
     return math.fsum(majority([votes[i] for i in subset], correct) for subset in subsets) / len(subsets)
 
 
-def vote(records: Sequence[Record], equal: Callable[[list[Item]], list[bool]]) -> list[Vote]:
+def votes_of(records: Sequence[Graded], equal: Callable[[list[Item]], list[bool]]) -> list[Vote]:
     """For each record, the first sample of its problem with an equal answer.
 
     `equal` is the grader's own equality: whether the answer of an item's output equals its gold. The later answer is
     compared with the earlier one as its gold; answers that are the same text are compared once.
     """
-    distinct: dict[Any, list[Record]] = {}  # per problem, one record per answer
-    keys = [(record["id"], _key(record["prediction"])) for record in records]
+    distinct: dict[Any, list[Graded]] = {}  # per problem, one record per answer
+    keys = [(record.problem, _key(record.verdict.prediction)) for record in records]
     first: dict[tuple[Any, Any], int] = {}  # (problem, answer) -> index among the problem's samples
     position: dict[Any, int] = {}
     for record, key in zip(records, keys, strict=True):
-        index = position[record["id"]] = position.get(record["id"], -1) + 1
-        if record["prediction"] and key not in first:
+        index = position[record.problem] = position.get(record.problem, -1) + 1
+        if record.verdict.prediction and key not in first:
             first[key] = index
-            distinct.setdefault(record["id"], []).append(record)
+            distinct.setdefault(record.problem, []).append(record)
     pairs = [pair for group in distinct.values() for pair in itertools.combinations(group, 2)]
     verdicts = equal([_item(earlier, later) for earlier, later in pairs]) if pairs else []
     same = {
-        (earlier["id"], _key(earlier["prediction"]), _key(later["prediction"]))
+        (earlier.problem, _key(earlier.verdict.prediction), _key(later.verdict.prediction))
         for (earlier, later), verdict in zip(pairs, verdicts, strict=True)
         if verdict
     }
     joined: dict[tuple[Any, Any], int] = {}
     for problem, group in distinct.items():
         leaders: list[Any] = []
-        for answer in (_key(record["prediction"]) for record in group):
+        for answer in (_key(record.verdict.prediction) for record in group):
             leader = next((leader for leader in leaders if (problem, leader, answer) in same), answer)
             if leader is answer:
                 leaders.append(answer)
@@ -92,14 +90,14 @@ def vote(records: Sequence[Record], equal: Callable[[list[Item]], list[bool]]) -
     return [joined.get(key) for key in keys]
 
 
-def sampled(records: Sequence[Record], votes: Sequence[Vote]) -> dict[str, Any]:
+def sampled(records: Sequence[Graded]) -> dict[str, Any]:
     """pass@k and maj@k in percent with 95% intervals, for k = 1, 2, 4, ... and the number of samples.
 
     Over the problems that have all their samples; `problems` says how many those are.
     """
-    problems = [record["id"] for record in records]
-    correct = by_problem(problems, [record["correct"] for record in records])
-    voted = by_problem(problems, votes)
+    problems = [record.problem for record in records]
+    correct = by_problem(problems, [record.correct for record in records])
+    voted = by_problem(problems, [record.vote for record in records])
     samples = max(len(group) for group in correct.values())
     whole = [problem for problem, group in correct.items() if len(group) == samples]
     ks = sorted({samples, *(1 << power for power in range(samples.bit_length()))})
@@ -124,9 +122,10 @@ def _key(prediction: str | list[str]) -> str | tuple[str, ...]:
     return prediction if isinstance(prediction, str) else tuple(prediction)
 
 
-def _item(earlier: Record, later: Record) -> Item:
+def _item(earlier: Graded, later: Graded) -> Item:
     """The earlier answer as the gold, in the form in which the suite gives golds: of MATH a solution, else the text."""
-    gold = earlier["prediction"]
-    if later["suite"] in catalogue.SOLUTIONS:
-        gold = "\n".join(f"\\boxed{{{answer}}}" for answer in ([gold] if isinstance(gold, str) else gold))
-    return Item(later["suite"], later["question"], gold, graded.graded(later))
+    answer, problem = earlier.verdict.prediction, later.trajectory.problem
+    if problem.suite in catalogue.SOLUTIONS:
+        answers = [answer] if isinstance(answer, str) else answer
+        answer = "\n".join(f"\\boxed{{{one}}}" for one in answers)
+    return Item(problem.suite, problem.question, str(answer), graded_text(later.trajectory))

@@ -1,41 +1,41 @@
 """The error taxonomy, the breakdowns and the figures of tool use."""
 
+import dataclasses
+
 import pytest
 
+from dsmath.records import Stop
 from dsmath.score.counts.breakdown import breakdown
 from dsmath.score.counts.outcomes import Outcome, outcome
 from dsmath.score.counts.tools import tool_use
+from tests.trajectories import graded, program, trajectory
 
 
-def program(exit="ok", **changes):
-    return {"exit": exit, "truncated": False, "cpu_s": 0.1, "wall_s": 0.2} | changes
-
-
-def record(**changes):
-    return {
-        **{"id": "p", "mode": "tool", "lang": "en", "meta": {}, "stop": "end", "programs": [program()]},
-        **{"prediction": "5", "correct": False, "reason": "different", "program_correct": False},
-    } | changes
+def record(*, id="p", correct=False, of_program=False, prediction="5", reason="different", **changes):
+    one = trajectory(id, "", **{"programs": (program(),)} | changes)
+    return graded(one, prediction, correct=correct, reason=reason, of_program=of_program)
 
 
 @pytest.mark.parametrize(
     ("changes", "known", "expected"),
     [
-        ({"correct": True, "stop": "length"}, {}, Outcome.RIGHT),
-        ({"stop": "length"}, {"strict_correct": True}, Outcome.ONLY_STRICT),
-        ({"reason": "timeout", "stop": "length"}, {}, Outcome.NOT_GRADED),
-        ({"stop": "too_long", "prediction": ""}, {}, Outcome.TOO_LONG),
-        ({"stop": "length", "prediction": ""}, {"strict_correct": False}, Outcome.TRUNCATED),
-        ({"programs": [program(), program("timeout")]}, {}, Outcome.PROGRAM_TIMEOUT),
-        ({"programs": [program("memory")]}, {}, Outcome.PROGRAM_ERROR),
-        ({"programs": [program("timeout"), program()]}, {"program_correct": True}, Outcome.AFTER_RIGHT),
+        ({"correct": True, "stop": Stop.LENGTH}, {}, Outcome.RIGHT),
+        ({"stop": Stop.LENGTH}, {"strict_correct": True}, Outcome.ONLY_STRICT),
+        ({"reason": "timeout", "stop": Stop.LENGTH}, {}, Outcome.NOT_GRADED),
+        ({"stop": Stop.TOO_LONG, "prediction": ""}, {}, Outcome.TOO_LONG),
+        ({"stop": Stop.LENGTH, "prediction": ""}, {"strict_correct": False}, Outcome.TRUNCATED),
+        ({"programs": (program(), program("timeout"))}, {}, Outcome.PROGRAM_TIMEOUT),
+        ({"programs": (program("memory"),)}, {}, Outcome.PROGRAM_ERROR),
+        ({"programs": (program("timeout"), program())}, {"program_correct": True}, Outcome.AFTER_RIGHT),
         ({"prediction": []}, {"program_correct": True}, Outcome.NO_ANSWER),
         ({}, {"program_correct": False}, Outcome.AFTER_WRONG),
-        ({"programs": []}, {}, Outcome.WITHOUT_PROGRAM),
+        ({"programs": ()}, {}, Outcome.WITHOUT_PROGRAM),
     ],
 )
 def test_the_first_reason_that_applies_is_the_outcome(changes, known, expected):
-    assert outcome(record(**changes), **({"program_correct": None, "strict_correct": None} | known)) is expected
+    made = record(**changes)
+    known = {"program_correct": None, "strict_correct": None} | known
+    assert outcome(made.trajectory, made.verdict, **known) is expected
 
 
 def test_breakdowns_stand_in_their_order_and_leave_out_what_has_one_value():
@@ -56,16 +56,17 @@ def test_breakdown_intervals_take_the_problem_as_the_unit():
 
 
 def test_programs_are_a_dimension_of_tool_mode_only():
-    records = [record(programs=[]), record(programs=[program()]), record(programs=[program(), program()])]
+    records = [record(programs=()), record(), record(programs=(program(), program()))]
     assert list(breakdown(records)["programs"]) == ["0", "1", "2"]
-    assert breakdown([r | {"mode": "cot"} for r in records]) == {}
+    cot = [dataclasses.replace(r, trajectory=dataclasses.replace(r.trajectory, mode="cot")) for r in records]
+    assert breakdown(cot) == {}
 
 
 def test_tool_use_counts_programs_failures_and_time():
     records = [
-        record(programs=[]),
-        record(programs=[program("error", cpu_s=3.0), program(cpu_s=1.0)], correct=True, program_correct=True),
-        record(programs=[program("timeout", truncated=True, cpu_s=2.0, peak_bytes=3 << 20)]),
+        record(programs=()),
+        record(programs=(program("error", cpu_s=3.0), program(cpu_s=1.0)), correct=True, of_program=True),
+        record(programs=(program("timeout", truncated=True, cpu_s=2.0, peak_bytes=3 << 20),)),
     ]
     figures = tool_use(records)
     assert figures["programs"] == 3
@@ -77,4 +78,4 @@ def test_tool_use_counts_programs_failures_and_time():
 
 
 def test_tool_use_without_programs_has_no_times():
-    assert "cpu_s" not in tool_use([record(programs=[])])
+    assert "cpu_s" not in tool_use([record(programs=())])

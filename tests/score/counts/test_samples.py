@@ -1,11 +1,13 @@
 """pass@k and maj@k against enumeration, and votes by mathematical equality."""
 
+import dataclasses
 import itertools
 
 import pytest
 
 from dsmath.score import graders
-from dsmath.score.counts.samples import maj_at_k, majority, pass_at_k, sampled, vote
+from dsmath.score.counts.samples import maj_at_k, majority, pass_at_k, sampled, votes_of
+from tests.trajectories import graded, trajectory
 
 
 @pytest.mark.parametrize(("n", "correct", "k"), [(5, 2, 1), (5, 2, 3), (6, 0, 4), (6, 6, 1), (7, 1, 7)])
@@ -53,11 +55,8 @@ def test_subsets_of_many_samples_are_drawn_alike_in_every_run():
 
 
 def record(sample, prediction, *, problem="p", suite="gsm8k", correct=False):
-    return {
-        **{"id": problem, "sample": sample, "suite": suite, "mode": "cot", "question": "?"},
-        **{"response": f"\\boxed{{{prediction}}}", "correct": correct},
-        **{"prediction": [prediction] if suite == "math" else prediction},
-    }
+    one = trajectory(problem, f"\\boxed{{{prediction}}}", sample=sample, suite=suite, mode="cot", question="?")
+    return graded(one, [prediction] if suite == "math" else prediction, correct=correct)
 
 
 def equal(items):
@@ -66,31 +65,32 @@ def equal(items):
 
 def test_votes_join_by_mathematical_equality_not_by_text():
     answers = ["0.5", "3", "\\frac{1}{2}", "", "0.50", "3.0"]
-    assert vote([record(i, answer) for i, answer in enumerate(answers)], equal) == [0, 1, 0, None, 0, 1]
+    assert votes_of([record(i, answer) for i, answer in enumerate(answers)], equal) == [0, 1, 0, None, 0, 1]
 
 
 def test_votes_stay_within_their_problem():
     records = [record(0, "2", problem="a"), record(0, "2", problem="b"), record(1, "2", problem="a")]
-    assert vote(records, equal) == [0, 0, 0]
+    assert votes_of(records, equal) == [0, 0, 0]
     mixed = [record(0, "1", problem="a"), record(0, "2", problem="b"), record(1, "2", problem="a")]
-    assert vote(mixed, equal) == [0, 0, 1]
+    assert votes_of(mixed, equal) == [0, 0, 1]
 
 
 def test_answers_of_math_are_compared_as_lists():
     records = [record(i, answer, suite="math") for i, answer in enumerate(["x+1", "1+x", "(0.5,2)", "(1/2,2)"])]
-    assert vote(records, equal) == [0, 0, 2, 2]
+    assert votes_of(records, equal) == [0, 0, 2, 2]
 
 
 def test_equality_is_asked_once_for_answers_of_the_same_text():
     asked = []
     records = [record(i, answer) for i, answer in enumerate(["1", "2", "1", "2", "1"])]
-    assert vote(records, lambda items: asked.extend(items) or [False] * len(items)) == [0, 1, 0, 1, 0]
+    assert votes_of(records, lambda items: asked.extend(items) or [False] * len(items)) == [0, 1, 0, 1, 0]
     assert [(item.gold_source, item.output) for item in asked] == [("1", "\\boxed{2}")]
 
 
 def test_incomplete_problems_are_left_out_and_pass_grows_with_k():
     records = [record(i, "1", problem=f"p{p}", correct=i < p) for p in range(4) for i in range(4)]
-    summary = sampled([*records, record(0, "1", problem="short")], [0] * 17)
+    records = [dataclasses.replace(one, vote=0) for one in [*records, record(0, "1", problem="short")]]
+    summary = sampled(records)
     assert (summary["samples"], summary["problems"]) == (4, 4)
     assert list(summary["pass"]) == list(summary["maj"]) == ["1", "2", "4"]
     values = [summary["pass"][k]["accuracy"] for k in ("1", "2", "4")]

@@ -1,0 +1,170 @@
+"""From a config to what is trained or evaluated: the tokenizer, the weights, a model that is ready to generate."""
+
+import dataclasses
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dsmath import config, runs, runtime
+from dsmath.config import Arch, Start, need
+from dsmath.error import UserError
+from dsmath.text import template as templates
+from dsmath.text import tokenizer as tokenizers
+
+if TYPE_CHECKING:
+    import jax
+
+    from dsmath.model.decoder import Params
+    from dsmath.rollout.evaluation import Subject
+
+log = logging.getLogger(__name__)
+
+TOKENIZER_EXAMPLES = 20_000  # of the training set, to train a tokenizer on
+
+
+def tokenizer(settings: config.Config, run: runs.Run) -> tokenizers.Tokenizer:
+    """The run's tokenizer: the one saved in its folder, else the one that its config calls for."""
+    start = need(settings.start, "start")
+    if run.tokenizer.is_dir():
+        return tokenizers.load(run.tokenizer)
+    if start.tokenizer == "train":
+        log.info("training a tokenizer on the training set")
+        size = need(settings.model, "model").vocab_size
+        return tokenizers.train(_texts(run, need(settings.data, "data"), start.template), vocab_size=size)
+    if start.tokenizer != "weights":
+        return tokenizers.load(Path(start.tokenizer))
+    if start.weights == "random":
+        raise UserError('config.start.tokenizer is "weights", but random weights have none; expected "train" or a path')
+    if start.weights == "smollm2":
+        from dsmath.model import smollm2
+
+        return tokenizers.from_gguf(smollm2.fetch())
+    return tokenizers.load(Path(start.weights))
+
+
+def start_weights(settings: config.Config) -> tuple[Arch, "Params"]:
+    """The architecture and the parameters (layers stacked, f32) that the run starts from.
+
+    Raises UserError where config.model is not the architecture of the weights.
+    """
+    import functools
+
+    import jax
+
+    from dsmath.model import decoder, gguf, hf, smollm2
+
+    source = need(settings.start, "start").weights
+    log.info("start weights: %s", source)
+    if source == "random":
+        arch = need(settings.model, "model")
+        return arch, jax.jit(functools.partial(decoder.init, arch))(jax.random.key(settings.seed))
+    arch, params = gguf.load(smollm2.fetch()) if source == "smollm2" else hf.load(Path(source))
+    if settings.model is not None:
+        require_same_model(settings.model, arch, source)
+    return settings.model or arch, params
+
+
+def require_same_model(ours: Arch, theirs: Arch, source: str) -> None:
+    """Raise UserError where config.model is not the architecture of the weights; it may have fewer positions."""
+    for field in dataclasses.fields(Arch):
+        a, b = getattr(ours, field.name), getattr(theirs, field.name)
+        if a != b and not (field.name == "max_positions" and a < b):
+            raise UserError(
+                f"config.model.{field.name} is {a}, but in the weights {source!r} it is {b}; make them agree"
+            )
+
+
+def weights(
+    settings: config.Config, run: runs.Run, step: int | None, mesh: "jax.sharding.Mesh"
+) -> tuple[int, Arch, "Params"]:
+    """The step, the last one if None is asked for, the architecture and the parameters; step 0 starts the run."""
+    from dsmath.train import checkpoints
+
+    step = checkpoints.latest_step(run.workdir) if step is None else step
+    if step is None:
+        raise UserError(f"no checkpoint in {run.workdir}; train first, or give --step=0 for the start weights")
+    if step == 0:
+        return 0, *start_weights(settings)
+    arch = need(settings.model, "model")
+    return step, arch, checkpoints.restore_params(run.workdir, step, mesh, arch)
+
+
+def load(settings: config.Config, run: runs.Run, step: int | None) -> "Subject":
+    """The model of a step in the engine of this host's devices. `settings.eval` has its budgets."""
+    import jax.numpy as jnp
+
+    from dsmath.engine.engine import Engine
+    from dsmath.model import decoder
+    from dsmath.model.fingerprint import fingerprint
+    from dsmath.rollout.evaluation import Subject
+    from dsmath.sharding import make_mesh
+    from dsmath.text.codec import end_tokens
+
+    start, budgets = need(settings.start, "start"), need(settings.eval, "eval")
+    mesh, template = make_mesh(settings.mesh), templates.find(start.template)
+    tokens = tokenizer(settings, run)
+    step, arch, params = weights(settings, run, step, mesh)
+    check_vocabulary(tokens, arch)
+    name = f"{start.weights} + {step} steps of {run.name}" if step else start.weights
+    dtype = runtime.compute_dtype()
+    engine = Engine(
+        decoder.unstack(decoder.cast(params, dtype)),
+        arch,
+        tokens,
+        end_tokens=end_tokens(template, tokens),
+        slots=budgets.slots,
+        cache_length=budgets.cache_length or arch.max_positions,
+        decode_steps=budgets.decode_steps,
+        mesh=mesh,
+        dtype=dtype,
+    )
+    facts = {
+        "model": dataclasses.asdict(arch),
+        "tokenizer": tokens.fingerprint,
+        "cache_length": budgets.cache_length or arch.max_positions,
+        "dtype": jnp.dtype(dtype).name,
+    }
+    return Subject(engine, template, f"{name} ({fingerprint(params)})", step, facts)
+
+
+def check_vocabulary(tokens: tokenizers.Tokenizer, arch: Arch) -> None:
+    """Raise UserError where a tokenizer has tokens that the model doesn't."""
+    if tokens.vocab_size > arch.vocab_size:
+        raise UserError(
+            f"config.model.vocab_size is {arch.vocab_size}, but the tokenizer has {tokens.vocab_size} tokens; "
+            "choose config.start.tokenizer and config.model of one model"
+        )
+
+
+def of_folder(folder: Path, template: str | None) -> tuple[Arch, Start]:
+    """The architecture of an HF folder, and how to start from it; its template is the one that it was written with.
+
+    Raises UserError where that is none of ours and no `template` is named.
+    """
+    from dsmath.model import hf
+
+    arch = hf.read_arch(folder)
+    return arch, Start(str(folder), "weights", template or _template_of(folder))
+
+
+def _template_of(folder: Path) -> str:
+    theirs = tokenizers.chat_template(folder)
+    for template in templates.TEMPLATES.values():
+        if theirs == template.chat_template():
+            return template.name
+    names = ", ".join(templates.TEMPLATES)
+    if theirs is not None:
+        raise UserError(f"{folder} has a chat template that is none of ours; choose one with --template: {names}")
+    log.info("%s has no chat template: the prompt is that of the paper's evaluation; --template chooses one", folder)
+    return "reference"
+
+
+def _texts(run: runs.Run, data: config.Data, name: str) -> Iterator[str]:
+    from dsmath.data import mixture
+
+    examples, template = mixture.examples(run.data), templates.find(name)
+    for i in range(0, len(examples), max(1, len(examples) // TOKENIZER_EXAMPLES)):
+        prompt = template.prompt(examples[i].question, lang=examples[i].lang, mode=examples[i].mode)
+        yield "".join(part for part in prompt if isinstance(part, str))
+        yield from (piece.text for piece in examples[i].solution)
