@@ -22,7 +22,7 @@ import transformers
 from dsmath.config import Arch
 from dsmath.engine.engine import Engine
 from dsmath.model import decoder, gguf, hf, smollm2
-from dsmath.suites import readers
+from dsmath.suites import catalogue
 from dsmath.text import template, tokenizer
 from dsmath.text.generator import Request, Sampling
 
@@ -92,7 +92,7 @@ def main() -> None:
     arch, params = gguf.load(file)
     tok = tokenizer.from_gguf(file)
     chat = template.TEMPLATES["chatml"]
-    problems = readers.problems("gsm8k", args.data_dir, limit=args.problems)
+    problems = catalogue.problems("gsm8k", args.data_dir, limit=args.problems)
     prompts = [template.prompt(p.question, lang=p.lang, mode="cot", template=chat, tokenizer=tok).ids for p in problems]
     model = load_peer(arch, params, [tok.eos])
     unstacked = jax.device_put(decoder.unstack(params))

@@ -1,10 +1,10 @@
-"""Sharding: the device mesh and the one table from axis names to mesh axes.
+"""Sharding: the device mesh, and tables from axis names to mesh axes, one for training and one for decoding.
 
-Arrays are described by tuples of axis names; `RULES` says over which mesh axes each is split. Names that are not in the
-table raise. Programs are `jax.jit` with named shardings; the compiler inserts the collectives.
+Arrays are described by tuples of axis names; a table, passed as a value, says over which mesh axes each is split. Names
+that are not in it raise. Programs are `jax.jit` with named shardings; the compiler inserts the collectives.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -15,10 +15,13 @@ from dsmath.error import UserError
 
 AXES = ("data", "fsdp", "tensor")
 
-RULES: dict[str | None, str | tuple[str, ...] | None] = {
+Rules = Mapping[str | None, str | tuple[str, ...] | None]
+
+TRAINING: Rules = {
     # activations
     "batch": ("data", "fsdp"),
-    "length": None,
+    "length": None,  # query time
+    "cache": None,  # cache time
     # weights
     "layers": None,
     "vocab": "tensor",
@@ -31,6 +34,8 @@ RULES: dict[str | None, str | tuple[str, ...] | None] = {
     # not split
     None: None,
 }
+# A step of decoding reads each weight for a few tokens: gathering it first would cost more than all else.
+DECODING: Rules = {**TRAINING, "embed": None}
 
 Axes = tuple[str | None, ...]
 
@@ -53,29 +58,29 @@ def make_mesh(shape: config.Mesh, devices: Sequence[jax.Device] | None = None) -
     return jax.make_mesh(tuple(sizes), AXES, axis_types=(AxisType.Auto,) * 3, devices=used)
 
 
-def spec(axes: Axes) -> PartitionSpec:
+def spec(axes: Axes, rules: Rules) -> PartitionSpec:
     """The partition of an array with these axis names. Raises KeyError for a name that the table lacks."""
-    return PartitionSpec(*(RULES[name] for name in axes))
+    return PartitionSpec(*(rules[name] for name in axes))
 
 
-def constrain(x: jax.Array, axes: Axes) -> jax.Array:
+def constrain(x: jax.Array, axes: Axes, rules: Rules) -> jax.Array:
     """Pin a traced array's partition on the mesh in use (`jax.set_mesh`). Without a mesh there is nothing to split."""
     if jax.sharding.get_abstract_mesh().empty:
         return x
-    return jax.lax.with_sharding_constraint(x, spec(axes))
+    return jax.lax.with_sharding_constraint(x, spec(axes, rules))
 
 
-def shardings(axes: Any, mesh: jax.sharding.Mesh) -> Any:
+def shardings(axes: Any, mesh: jax.sharding.Mesh, rules: Rules) -> Any:
     """A tree of axis names as a tree of shardings on `mesh`."""
-    return jax.tree.map(lambda names: NamedSharding(mesh, spec(names)), axes, is_leaf=_is_axes)
+    return jax.tree.map(lambda names: NamedSharding(mesh, spec(names, rules)), axes, is_leaf=_is_axes)
 
 
-def place(tree: Any, axes: Any, mesh: jax.sharding.Mesh) -> Any:
+def place(tree: Any, axes: Any, mesh: jax.sharding.Mesh, rules: Rules) -> Any:
     """Put a tree of arrays on the mesh. Raises UserError where a mesh axis does not divide an array's axis."""
 
     def check(names: Axes, x: jax.Array) -> None:
         for name, size in zip(names, x.shape, strict=True):
-            over = RULES[name] or ()
+            over = rules[name] or ()
             parts = 1
             for axis in (over,) if isinstance(over, str) else over:
                 parts *= mesh.shape[axis]
@@ -86,7 +91,7 @@ def place(tree: Any, axes: Any, mesh: jax.sharding.Mesh) -> Any:
                 )
 
     jax.tree.map(check, axes, tree, is_leaf=_is_axes)
-    return jax.device_put(tree, shardings(axes, mesh))
+    return jax.device_put(tree, shardings(axes, mesh, rules))
 
 
 def _is_axes(node: Any) -> bool:

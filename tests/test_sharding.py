@@ -1,4 +1,4 @@
-"""The mesh and the one table from axis names to mesh axes, on 8 virtual devices."""
+"""The mesh and the tables from axis names to mesh axes, on 8 virtual devices."""
 
 import jax
 import jax.numpy as jnp
@@ -26,13 +26,13 @@ def test_a_mesh_that_does_not_fit_is_one_line(shape):
 
 def test_an_unknown_axis_raises():
     with pytest.raises(KeyError, match="hedas"):
-        sharding.spec(("batch", "hedas"))
+        sharding.spec(("batch", "hedas"), sharding.TRAINING)
 
 
 def test_placed_arrays_are_split_and_unchanged():
     mesh = sharding.make_mesh(config.Mesh(2, 2, 2))
     x = np.arange(32.0).reshape(4, 8)
-    placed = sharding.place({"w": x}, {"w": ("hidden", "embed")}, mesh)["w"]
+    placed = sharding.place({"w": x}, {"w": ("hidden", "embed")}, mesh, sharding.TRAINING)["w"]
     assert placed.sharding.spec == PartitionSpec("tensor", "fsdp")
     assert placed.addressable_shards[0].data.shape == (2, 4)
     assert np.array_equal(placed, x)
@@ -41,11 +41,11 @@ def test_placed_arrays_are_split_and_unchanged():
 def test_sizes_that_do_not_divide_are_one_line():
     mesh = sharding.make_mesh(config.Mesh(1, 1, 8))
     with pytest.raises(UserError, match=r"splits axis 'heads' over 8 devices, but its size is 9"):
-        sharding.place({"q": jnp.zeros((9, 4))}, {"q": ("heads", "head")}, mesh)
+        sharding.place({"q": jnp.zeros((9, 4))}, {"q": ("heads", "head")}, mesh, sharding.TRAINING)
 
 
 def test_constrain_splits_inside_a_jitted_function():
     mesh = sharding.make_mesh(config.Mesh(2, 2, 2))
     with jax.set_mesh(mesh):
-        y = jax.jit(lambda x: sharding.constrain(x * 2, ("batch", "length")))(jnp.ones((4, 8)))
+        y = jax.jit(lambda x: sharding.constrain(x * 2, ("batch", "length"), sharding.TRAINING))(jnp.ones((4, 8)))
     assert y.addressable_shards[0].data.shape == (1, 8)

@@ -1,6 +1,7 @@
 """Are two answers the same?
 
-    rule = verdict(question, prediction, gold, holds)
+    rule = same(prediction, gold)                          the kind of answer that they are, "" if they differ
+    rule = verdict(question, prediction, gold, holds)      the same, with what the question asks for
 
 `holds` decides about expressions that aren't fractions (dsmath/answers/numeric.py).
 """
@@ -25,9 +26,10 @@ from dsmath.answers.nodes import (
     Symbol,
     Text,
 )
+from dsmath.answers.question import readings as readings_of
+from dsmath.answers.question import wants_one_of_several, wants_several
 from dsmath.error import UserError
 from dsmath.records import Answer
-from dsmath.score.strict import extraction
 
 Holds = Callable[[str, Node, Node], bool]  # relation, a, b
 
@@ -74,9 +76,14 @@ def check() -> None:
             )
 
 
+def same(prediction: Answer, gold: Answer, question: str = "") -> str:
+    """`verdict`, here and now: bounded in time and memory by the sizes that the parser takes."""
+    return verdict(question, prediction, gold, numeric.holds)
+
+
 def verdict(question: str, prediction: Answer, gold: Answer, holds: Holds) -> str:
     """The kind of gold answer that the prediction equals, "same" if it is written the same, "" if it is different."""
-    if isinstance(gold, list) and extraction.wants_one_of_several(question):
+    if isinstance(gold, list) and wants_one_of_several(question):
         return next((rule for g in gold if (rule := verdict(question, prediction, g, holds))), "")
     if prediction == gold:
         return "same" if gold else ""
@@ -93,7 +100,7 @@ def read(answer: Answer, question: str) -> Node:
         items = [read(box, question) for box in answer]
         flat = [part for item in items for part in (item.items if _is_list(item) else (item,))]
         return Sequence("", tuple(flat), "")
-    return _read(extraction.readings(answer)[-1], extraction.wants_several(question))
+    return _read(readings_of(answer)[-1], wants_several(question))
 
 
 @functools.lru_cache(maxsize=128)
@@ -127,7 +134,7 @@ class Comparison:
     def rule(self, prediction: Answer, gold: Answer, g: Node) -> str:
         """The kind of a gold answer that the prediction equals, "same" if it is written the same."""
         if isinstance(prediction, str):
-            readings = extraction.readings(prediction)
+            readings = readings_of(prediction)
             return next((rule for reading in readings if (rule := self._rule(reading, gold, g))), "")
         return type(g).__name__.lower() if self.equal(read(prediction, self._question), g) else ""
 

@@ -74,13 +74,13 @@ def evaluate(
     from dsmath.rollout import evaluation
     from dsmath.sandbox.client import Sandbox
     from dsmath.score import graders, scoring
-    from dsmath.suites import readers
+    from dsmath.suites import catalogue
 
     budgets = evaluation.with_budgets(need(settings.eval, "eval"))
     if budgets.grader != scoring.ALL:
         graders.find(budgets.grader)
     # What can be refused is refused first: a wrong path should not cost a model's loading.
-    suites = [readers.problems(name, data_dir, limit=budgets.limit or 0) for name in budgets.suites]
+    suites = [catalogue.problems(name, data_dir, limit=budgets.limit) for name in budgets.suites]
     limits = evaluation.limits_of(budgets, need(settings.sandbox, "sandbox"))
     summaries = []
     with Sandbox(limits) as sandbox, graders.Grading() as grading:

@@ -11,7 +11,6 @@ A file that was interrupted goes on with the same command; until all is done, re
 """
 
 import collections
-import concurrent.futures
 import dataclasses
 import errno
 import hashlib
@@ -19,7 +18,7 @@ import itertools
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 POSITIONAL = "file"
-AHEAD = 4  # programs per worker that are read before their turn
 
 
 def define(values: flags.FlagValues) -> None:
@@ -85,7 +83,7 @@ def _run_all(sandbox: "Sandbox", programs: Path, out: Path) -> dict[str, Any]:
         if done:
             log.info("%d results are in %s already", len(done), results.path)
         exits = collections.Counter(record["exit"] for record in done)
-        for id, ran in _in_order(sandbox, itertools.islice(_programs(programs), len(done), None)):
+        for id, ran in sandbox.in_order(itertools.islice(_programs(programs), len(done), None)):
             exits[ran.exit.value] += 1
             results.append({"id": id, **_record(sandbox, ran)})
     result = {"programs": exits.total(), "exits": dict(sorted(exits.items())), "out": str(out)}
@@ -99,17 +97,6 @@ def _digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as e:
         raise UserError(f"cannot read {path}: {e.strerror}; expected a file of programs") from e
-
-
-def _in_order(sandbox: "Sandbox", programs: Iterable[tuple[Any, str]]) -> Iterator[tuple[Any, Ran]]:
-    pending: collections.deque[tuple[Any, concurrent.futures.Future[Ran]]] = collections.deque()
-    for id, code in programs:
-        pending.append((id, sandbox.submit(code)))
-        if len(pending) > AHEAD * sandbox.limits.workers:
-            id, future = pending.popleft()
-            yield id, future.result()
-    for id, future in pending:
-        yield id, future.result()
 
 
 def _programs(path: Path) -> Iterator[tuple[Any, str]]:

@@ -31,7 +31,7 @@ def tokenizer(settings: config.Config, run: runs.Run) -> tokenizers.Tokenizer:
     if start.tokenizer == "train":
         log.info("training a tokenizer on the training set")
         size = need(settings.model, "model").vocab_size
-        return tokenizers.train(_texts(run, need(settings.data, "data"), start.template), vocab_size=size)
+        return tokenizers.train(_texts(run, settings, start.template), vocab_size=size)
     if start.tokenizer != "weights":
         return tokenizers.load(Path(start.tokenizer))
     if start.weights == "random":
@@ -160,10 +160,10 @@ def _template_of(folder: Path) -> str:
     return "reference"
 
 
-def _texts(run: runs.Run, data: config.Data, name: str) -> Iterator[str]:
+def _texts(run: runs.Run, settings: config.Config, name: str) -> Iterator[str]:
     from dsmath.data import mixture
 
-    examples, template = mixture.examples(run.data), templates.find(name)
+    examples, template = mixture.examples(run.data, settings), templates.find(name)
     for i in range(0, len(examples), max(1, len(examples) // TOKENIZER_EXAMPLES)):
         prompt = template.prompt(examples[i].question, lang=examples[i].lang, mode=examples[i].mode)
         yield "".join(part for part in prompt if isinstance(part, str))

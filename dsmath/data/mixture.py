@@ -1,7 +1,8 @@
 """The training set of a run: the wanted sources written as ArrayRecord, with a manifest, and read back.
 
-OUT/manifest.json             what was written; its presence says that all of it was
-OUT/<source>/<modes>/1.0.0/   one TFDS data set per source
+OUT/manifest.json                     what was written; its presence says that all of it was
+OUT/stages/<source>-<stage>.jsonl     what the stages between raw rows and examples made
+OUT/<source>/1.0.0/                   a TFDS data set per source
 """
 
 import bisect
@@ -14,77 +15,65 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
 
-from dsmath import journal
-from dsmath.config import Config
-from dsmath.data import builders
+from dsmath import journal, runs
+from dsmath.config import Config, Data, need
+from dsmath.data import embedded, gsm8k
+from dsmath.data import source as sources
+from dsmath.data.source import ExampleBuilder, Inputs, Source
 from dsmath.error import UserError
-from dsmath.records import Example
-from dsmath.suites import readers
+from dsmath.records import COT, TOOL, Example
 
 log = logging.getLogger(__name__)
 
+SOURCES: dict[str, Source] = {source.name: source for source in (embedded.SOURCE, gsm8k.SOURCE)}
 MANIFEST = "manifest.json"
+STAGES = "stages"
 PARTIAL = "partial"  # holds what is being written, until it is whole
-MODES = ("cot", "tool")
-FORMAT = "array_record"
-
-Builder = tfds.core.GeneratorBasedBuilder
-
-
-def _embedded(config: Config, data_dir: Path | None, folder: Path) -> Builder:
-    data = config.data
-    return builders.Embedded(
-        modes=data.modes, problems=data.embedded_problems, seed=config.seed, data_dir=folder, file_format=FORMAT
-    )
-
-
-def _gsm8k(config: Config, data_dir: Path | None, folder: Path) -> Builder:
-    path = readers.suite_file("gsm8k", data_dir, "train")
-    return builders.GSM8K(
-        modes=config.data.modes, path=path, sandbox=config.sandbox, data_dir=folder, file_format=FORMAT
-    )
-
-
-SOURCES: dict[str, Callable[[Config, Path | None, Path], Builder]] = {"embedded": _embedded, "gsm8k": _gsm8k}
+MODES = (COT, TOOL)
 
 
 def prepare(config: Config, out: Path, data_dir: Path | None) -> dict[str, Any]:
     """Write the training set that `config.data` asks for into `out`, and return its manifest.
 
-    A finished one of the same settings is used again. Raises UserError for a finished one of other settings, an unknown
-    source or mode, missing files, and a folder that can't be written.
+    A finished one of the same settings and inputs is used again; one that was killed goes on with the programs that it
+    has not run yet. Raises UserError for a finished one of other settings or inputs, an unknown source or mode, missing
+    files, and a folder that can't be written.
     """
-    _check(config)
+    data = _checked(config)
     out = Path(out)
     if (out / MANIFEST).exists():
-        return _reuse(out, config)
+        return _reuse(out, config, data_dir)
+    inputs = {name: _inputs(SOURCES[name], config, out, data_dir) for name in data.sources}
+    with journal.lock(out / "lock"):
+        manifest = _write(config, data, inputs, out)
+    log.info("wrote %d examples to %s", manifest["examples"], out)
+    return _read_manifest(out)
+
+
+def _write(config: Config, data: Data, inputs: dict[str, Inputs], out: Path) -> dict[str, Any]:
     partial = out / PARTIAL
     shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir(parents=True)
-    except OSError as e:
-        raise UserError(f"cannot write {out}: {e.strerror}; choose another --workdir") from e
-    sources = {name: _build(SOURCES[name](config, data_dir, partial), partial) for name in config.data.sources}
-    for name in sources:
+    built = {name: _build(SOURCES[name], found, partial) for name, found in inputs.items()}
+    for name in built:
         shutil.rmtree(out / name, ignore_errors=True)
-        os.replace(partial / name, out / name)
+        os.replace(partial / ExampleBuilder.name / name, out / name)
     shutil.rmtree(partial)
     manifest = {
         "settings": _settings(config),
-        "data": dataclasses.asdict(config.data),
-        "examples": sum(source["examples"] for source in sources.values()),
-        "sources": sources,
-        "sha256": _sha256(out, sources),
+        "data": dataclasses.asdict(data),
+        "examples": sum(source["examples"] for source in built.values()),
+        "sources": built,
+        "inputs": {name: digest for found in inputs.values() for name, digest in found.pinned["files"]},
+        "sha256": _sha256(out, built),
     }
     journal.write(out / MANIFEST, [json.dumps(manifest, indent=1, sort_keys=True)])
-    log.info("wrote %d examples to %s", manifest["examples"], out)
-    return _read_manifest(out)
+    return manifest
 
 
 class Examples:
@@ -102,59 +91,96 @@ class Examples:
             raise IndexError(f"example {index} of {len(self)}")
         which = bisect.bisect_right(self._ends, index)
         source = self._sources[which]
-        return builders.from_record(source[index - self._ends[which] + len(source)])
+        return sources.from_record(source[index - self._ends[which] + len(source)])
 
 
-def examples(folder: Path) -> Examples:
-    """The training set that `prepare` wrote. Raises UserError if there is none, or not all of it."""
+def examples(folder: Path, config: Config) -> Examples:
+    """The training set that `prepare` wrote for this config.
+
+    Raises UserError if there is none, if it isn't all there, or if it was written for another config.
+    """
     folder = Path(folder)
-    sources = []
-    for source in _read_manifest(folder)["sources"].values():
-        path = folder / source["folder"]
-        if not path.is_dir():
-            raise UserError(f"{path} is missing; delete {folder} and run `dsmath prepare` again")
-        sources.append(tfds.builder_from_directory(path).as_data_source("train"))
-    return Examples(sources)
+    manifest = _read_manifest(folder)
+    runs.require_same(folder, manifest["settings"], _settings(config))
+    for file in manifest["sha256"]:
+        if not (folder / file).is_file():
+            raise UserError(f"{folder / file} is missing; delete {folder / MANIFEST} and run `dsmath prepare` again")
+    found = [tfds.builder_from_directory(folder / source["folder"]) for source in manifest["sources"].values()]
+    return Examples([builder.as_data_source("train") for builder in found])
 
 
-def _check(config: Config) -> None:
+def _checked(config: Config) -> Data:
+    data = need(config.data, "data")
     for field, known in (("sources", tuple(SOURCES)), ("modes", MODES)):
-        values = getattr(config.data, field)
+        values = getattr(data, field)
         if not values or not set(values) <= set(known) or len(set(values)) < len(values):
             raise UserError(f"config.data.{field} is {values}; expected one or more of {', '.join(known)}, each once")
-    if "embedded" in config.data.sources and config.data.embedded_problems < 1:
-        raise UserError(f"config.data.embedded_problems is {config.data.embedded_problems}; expected at least 1")
+    if "embedded" in data.sources and data.embedded_problems < 1:
+        raise UserError(f"config.data.embedded_problems is {data.embedded_problems}; expected at least 1")
+    return data
 
 
 def _settings(config: Config) -> dict[str, Any]:
-    """The fields of a config that decide what is written."""
-    settings = {"data.sources": list(config.data.sources), "data.modes": list(config.data.modes)}
-    if "embedded" in config.data.sources:
-        settings |= {"data.embedded_problems": config.data.embedded_problems, "seed": config.seed}
-    return settings
+    """The fields of a config that decide what is written, by dotted name."""
+    data = need(config.data, "data")
+    flat = runs.flatten(dataclasses.asdict(config))
+    wanted = ["data.sources", "data.modes", *(name for s in data.sources for name in SOURCES[s].settings)]
+    return {name: flat[name] for name in wanted}
 
 
-def _build(builder: Builder, folder: Path) -> dict[str, Any]:
-    tfds.disable_progress_bar()  # the builders show their own
+def _inputs(source: Source, config: Config, out: Path, data_dir: Path | None) -> Inputs:
+    data, limits = need(config.data, "data"), need(config.sandbox, "sandbox")
+    files = tuple(_file(source, name, data_dir) for name in source.files)
+    pinned = {
+        "modes": list(data.modes),
+        "files": [[name, _digest(path)] for name, path in zip(source.files, files, strict=True)],
+        "limits": {name: getattr(limits, name) for name in ("timeout_s", "memory_mb", "output_kb")},
+    }
+    return Inputs(
+        source=source.name,
+        files=files,
+        modes=data.modes,
+        problems=data.embedded_problems,
+        seed=config.seed,
+        limits=limits,
+        stages=out / STAGES,
+        pinned=pinned,
+    )
+
+
+def _file(source: Source, name: str, data_dir: Path | None) -> Path:
+    if data_dir is None:
+        raise UserError(f"{source.name} is read from published files; give their folder with --data_dir")
+    path = Path(data_dir) / name
+    if not path.is_file():
+        raise UserError(f"no file {path}; expected the training set of {source.name} there; choose another --data_dir")
+    return path
+
+
+def _build(source: Source, inputs: Inputs, folder: Path) -> dict[str, Any]:
+    tfds.disable_progress_bar()  # the builder shows its own
     with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints; stdout is the verb's result
+        builder = ExampleBuilder(source, inputs, data_dir=folder, file_format="array_record")
         builder.download_and_prepare()
     return {
-        "folder": str(Path(builder.data_dir).relative_to(folder)),
+        "folder": str(Path(builder.data_dir).relative_to(folder / ExampleBuilder.name)),
         "examples": builder.info.splits["train"].num_examples,
         "drops": builder.info.metadata["drops"],
     }
 
 
-def _reuse(out: Path, config: Config) -> dict[str, Any]:
-    manifest, settings = _read_manifest(out), _settings(config)
-    written = manifest["settings"]
-    for field in sorted(written.keys() | settings.keys()):
-        old, new = written.get(field), settings.get(field)
-        if old != new:
-            raise UserError(f"{out} was prepared with {field} = {old}, now it is {new}; delete it or choose another")
-    for file, digest in _sha256(out, manifest["sources"]).items():
-        if manifest["sha256"].get(file) != digest:
-            raise UserError(f"{out / file} is not what was written; delete {out} and run `dsmath prepare` again")
+def _reuse(out: Path, config: Config, data_dir: Path | None) -> dict[str, Any]:
+    manifest = _read_manifest(out)
+    runs.require_same(out, manifest["settings"], _settings(config))
+    way_out = f"delete {out} and run `dsmath prepare` again, or choose another --workdir"
+    for name, digest in manifest["inputs"].items():
+        if data_dir is not None and (path := Path(data_dir) / name).is_file() and _digest(path) != digest:
+            raise UserError(f"{path} is not the file that {out} was made of; {way_out}")
+    found = _sha256(out, manifest["sources"])
+    for file, digest in manifest["sha256"].items():
+        if found.get(file) != digest:
+            what = "is not what was written" if file in found else "is missing"
+            raise UserError(f"{out / file} {what}; {way_out}")
     log.info("%s is already prepared: %d examples", out, manifest["examples"])
     return manifest
 
@@ -169,7 +195,13 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise UserError(f"cannot read {path}: {e}; delete {folder} and run `dsmath prepare` again") from e
 
 
-def _sha256(out: Path, sources: dict[str, dict[str, Any]]) -> dict[str, str]:
+def _sha256(out: Path, built: dict[str, dict[str, Any]]) -> dict[str, str]:
     """The digest of each file of the sources, by its path under `out`."""
-    files = sorted(file for source in sources.values() for file in (out / source["folder"]).iterdir())
-    return {str(file.relative_to(out)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    folders = [out / source["folder"] for source in built.values()]
+    files = sorted(file for folder in folders if folder.is_dir() for file in folder.iterdir())
+    return {str(file.relative_to(out)): _digest(file) for file in files}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -22,7 +22,15 @@ log = logging.getLogger(__name__)
 
 PREFETCH_BATCHES = 4  # made ahead in a thread, so that the device does not wait for tokenising and packing
 
-Batch = dict[str, np.ndarray]  # tokens, targets, weights, segments, positions: int32 [rows, length], weights float32
+Batch = dict[str, np.ndarray]  # by column [rows, length]
+COLUMNS: dict[str, type[np.generic]] = {
+    "tokens": np.int32,
+    "targets": np.int32,
+    "weights": np.float32,  # of a trained token's loss
+    "trained": np.bool_,
+    "segments": np.int32,
+    "positions": np.int32,
+}
 
 
 class Rows(Protocol):
@@ -85,7 +93,7 @@ def batches(
     dataset = grain.MapDataset.source(source)[index::count]
     guard = _Guard(tokenise, len(dataset), row_length)
     dataset = dataset.seed(seed).shuffle().repeat().map(guard)
-    # The examples are in memory and tokenising holds the interpreter lock in parts: reader threads would only contend.
+    # Tokenising holds the interpreter lock in parts: reader threads would only contend.
     packed = FirstFitPackIterDataset(
         dataset.to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)),
         length_struct={"row": row_length},
@@ -117,6 +125,7 @@ def _columns(batch: dict[str, np.ndarray]) -> Batch:
         "tokens": tokens,
         "targets": targets,
         "weights": trained.astype(np.float32),
+        "trained": trained.astype(bool),
         "segments": batch["row_segment_ids"],
         "positions": batch["row_positions"],
     }

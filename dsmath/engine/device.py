@@ -12,7 +12,9 @@ import numpy as np
 
 from dsmath.config import Arch
 from dsmath.engine import sampling
+from dsmath.model import cache as caches
 from dsmath.model import decoder
+from dsmath.model.cache import Cache
 
 
 class Lanes(NamedTuple):
@@ -26,13 +28,13 @@ class Lanes(NamedTuple):
 
 def extend(
     params: decoder.Params,
-    cache: decoder.Cache,
+    cache: Cache,
     token_by_slot: jax.Array,
     lanes: Lanes,
     draws: sampling.Draws | None,
     *,
     arch: Arch,
-) -> tuple[decoder.Cache, jax.Array]:
+) -> tuple[Cache, jax.Array]:
     """Write lanes into the cache -> the cache, and each slot's last token, new where an extension ended."""
     hidden_BTD, cache = decoder.extend(params, lanes.tokens_BT, lanes.start_B, cache, arch=arch, rows_B=lanes.slot_B)
     last_BTD = jnp.take_along_axis(hidden_BTD, jnp.maximum(lanes.last_B, 0)[:, None, None], axis=1)
@@ -44,7 +46,7 @@ def extend(
 
 def decode(
     params: decoder.Params,
-    cache: decoder.Cache,
+    cache: Cache,
     token_B: jax.Array,
     length_B: jax.Array,
     left_B: jax.Array,
@@ -53,14 +55,14 @@ def decode(
     arch: Arch,
     steps: int,
     ends: tuple[int, ...],
-) -> tuple[decoder.Cache, jax.Array, jax.Array]:
+) -> tuple[Cache, jax.Array, jax.Array]:
     """Up to `steps` tokens for each slot -> the cache, each slot's last token, and all tokens [steps, B].
 
     `token_B` is the last token of a slot, which is not yet among the `length_B` in its cache. A slot stands still once
     its last token is one of `ends` or nothing is `left_B`: its tokens are -1 and its cache stays as it is. Whether
     it does follows from what the slot holds now, so nothing of a past occupant can stop it.
     """
-    beyond = cache[0][0].shape[2]
+    beyond = caches.length(cache)
 
     def alive(token_B, left_B):
         return (left_B > 0) & ~jnp.isin(token_B, jnp.array(ends, jnp.int32))
@@ -82,13 +84,3 @@ def decode(
     out_TB = jnp.full((steps, token_B.shape[0]), -1, jnp.int32)
     _, cache, token_B, _, _, out_TB = jax.lax.while_loop(going_on, one, (0, cache, token_B, length_B, left_B, out_TB))
     return cache, token_B, out_TB
-
-
-def resize(cache: decoder.Cache, *, length: int) -> decoder.Cache:
-    """The cache with room for `length` tokens a slot: what is cut off must hold no token that is still needed."""
-
-    def one(x_BKSH):
-        more = length - x_BKSH.shape[2]
-        return jnp.pad(x_BKSH, ((0, 0), (0, 0), (0, more), (0, 0))) if more > 0 else x_BKSH[:, :, :length]
-
-    return jax.tree.map(one, cache)

@@ -15,8 +15,10 @@ from dsmath.engine import device, sampling
 from dsmath.engine.slots import Lease, Seat, Slots
 from dsmath.engine.stops import Watch, cut
 from dsmath.error import UserError
+from dsmath.model import cache as caches
 from dsmath.model import decoder
 from dsmath.records import Piece, Source, Stop
+from dsmath.sharding import DECODING
 from dsmath.text.codec import TokenCodec
 from dsmath.text.generator import Completion, Request
 from dsmath.text.template import Special
@@ -69,8 +71,24 @@ class Engine:
         self._split = 1 if mesh is None else mesh.shape["data"] * mesh.shape["fsdp"]  # lanes come in multiples of it
         self._watches: dict[Lease, Watch] = {}
         self._flight: _Flight | None = None
-        self._place(params, dtype)
+        self._dtype = dtype
+        self.load(params)
+        self._place_cache()
         self._compile()
+
+    def load(self, params: decoder.Params) -> None:
+        """Take other parameters of the same architecture; nothing is compiled again. Raises RuntimeError if not idle.
+
+        What is held was computed with the old ones, and is forgotten.
+        """
+        if not self._slots.idle:
+            raise RuntimeError("new parameters while sequences are generated; expected an idle engine")
+        self._slots.forget()
+        params = decoder.cast(params, self._dtype)
+        if self._mesh is None:
+            self._params = jax.device_put(params)
+        else:
+            self._params = sharding.place(params, decoder.unstacked_axes(self._arch), self._mesh, DECODING)
 
     def submit(self, request: Request) -> None:
         """Queue a request. Raises UserError if it can never fit: the ids are longer than the cache.
@@ -166,7 +184,7 @@ class Engine:
     def _fit(self) -> None:
         """Give the cache the shortest length of the ladder that holds the next dispatch; attention sweeps all of it."""
         needed = self._slots.needed(self._decode_steps)
-        length = self._cache[0][0].shape[2]
+        length = caches.length(self._cache)
         if needed > length or self._rung(needed + needed // 4) < length:
             self._cache = self._resize(self._cache, length=self._rung(needed))
 
@@ -200,30 +218,24 @@ class Engine:
     def _stop_ids(self, request: Request) -> set[int]:
         return {self._tokenizer.special(stop.name) for stop in request.stop if isinstance(stop, Special)}
 
-    def _place(self, params: decoder.Params, dtype: jnp.dtype) -> None:
-        """Put parameters and an empty cache on the devices."""
-        slots, mesh = self._slots, self._mesh
-        params = decoder.cast(params, dtype)
-        cache = decoder.empty_cache(self._arch, slots.count, self._rung(1), dtype)
-        if mesh is None:
-            params = jax.device_put(params)
-        else:
-            params = sharding.place(params, decoder.unstacked_axes(self._arch), mesh)
-            cache = sharding.place(cache, decoder.cache_axes(self._arch), mesh)
-        self._params, self._cache, self._token_B = params, cache, jnp.zeros(slots.count, jnp.int32)
+    def _place_cache(self) -> None:
+        cache = caches.empty(self._arch, self._slots.count, self._rung(1), self._dtype)
+        if self._mesh is not None:
+            cache = sharding.place(cache, caches.axes(self._arch), self._mesh, DECODING)
+        self._cache, self._token_B = cache, jnp.zeros(self._slots.count, jnp.int32)
 
     def _compile(self) -> None:
         """Bind what is static. With a mesh the cache keeps its sharding from program to program."""
         arch, mesh = self._arch, self._mesh
         kept, whole = None, None
         if mesh is not None:
-            kept = sharding.shardings(decoder.cache_axes(arch), mesh)
+            kept = sharding.shardings(caches.axes(arch), mesh, DECODING)
             whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
         extend = functools.partial(device.extend, arch=arch)
         decode = functools.partial(device.decode, arch=arch, steps=self._decode_steps, ends=self._ends)
         self._extend = jax.jit(extend, donate_argnums=1, out_shardings=(kept, whole))
         self._decode = jax.jit(decode, donate_argnums=1, out_shardings=(kept, whole, whole))
-        self._resize = jax.jit(device.resize, static_argnames="length", out_shardings=kept)
+        self._resize = jax.jit(caches.resize, static_argnames="length", out_shardings=kept)
 
 
 def _texts(request: Request) -> list[str]:

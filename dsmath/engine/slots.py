@@ -136,6 +136,11 @@ class Slots:
             case Request() as request:
                 self._queue[self._queue.index(request)] = dataclasses.replace(request, hold=False)
 
+    def forget(self) -> None:
+        """Let go of all that is held; what goes on from it is computed anew."""
+        for id in list(self._held):
+            self.release(id)
+
     @property
     def idle(self) -> bool:
         """Whether nothing is queued or running."""

@@ -1,10 +1,27 @@
-"""Attention: one function for training, prefill and decoding, and the masks it is given."""
+"""Attention: one function for training, prefill and decoding, told what is visible."""
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 
-def attention(q_BTNH: jax.Array, k_BKSH: jax.Array, v_BKSH: jax.Array, mask_BTS: jax.Array) -> jax.Array:
+class Packed(NamedTuple):
+    """Rows of several segments: a query sees its own segment, up to itself. Segment 0 is padding and sees nothing."""
+
+    segments_BT: jax.Array
+
+
+class Cached(NamedTuple):
+    """A cache: a query sees it up to and including its own position."""
+
+    positions_BT: jax.Array
+
+
+Visible = Packed | Cached
+
+
+def attention(q_BTNH: jax.Array, k_BKSH: jax.Array, v_BKSH: jax.Array, visible: Visible) -> jax.Array:
     """Scaled dot-product attention with grouped key/value heads -> [B, T, N, H]; scores and softmax in f32.
 
     Keys and values come with the heads before the time, which is how a cache is read without being transposed.
@@ -13,22 +30,22 @@ def attention(q_BTNH: jax.Array, k_BKSH: jax.Array, v_BKSH: jax.Array, mask_BTS:
     B, T, N, H = q_BTNH.shape
     K, S = k_BKSH.shape[1:3]
     # Query heads of one key/value head and the query times are one axis: a batch of plain matrix products.
-    q_BKQH = (q_BTNH * H**-0.5).swapaxes(1, 2).reshape(B, K, N // K * T, H)
+    q_BKQH = q_BTNH.swapaxes(1, 2).reshape(B, K, N // K * T, H)
     score_BKQS = jnp.einsum("bkqh,bksh->bkqs", q_BKQH, k_BKSH, preferred_element_type=jnp.float32)
-    score_BNTS = score_BKQS.reshape(B, N, T, S)
+    score_BNTS = score_BKQS.reshape(B, N, T, S) * H**-0.5  # here, in f32: scaling queries in bf16 rounds them once more
+    mask_BTS = mask(visible, S)
     weight_BNTS = jax.nn.softmax(jnp.where(mask_BTS[:, None], score_BNTS, jnp.finfo(jnp.float32).min), axis=-1)
     weight_BKQS = weight_BNTS.reshape(score_BKQS.shape).astype(v_BKSH.dtype)
     o_BKQH = jnp.einsum("bkqs,bksh->bkqh", weight_BKQS, v_BKSH)
     return o_BKQH.reshape(B, N, T, H).swapaxes(1, 2)
 
 
-def packed_mask(segments_BT: jax.Array) -> jax.Array:
-    """[B, T, T]: causal, within a segment. Segment 0 is padding and sees nothing."""
-    T = segments_BT.shape[1]
-    same = segments_BT[:, :, None] == segments_BT[:, None, :]
-    return same & jnp.tri(T, dtype=bool) & (segments_BT > 0)[:, :, None]
-
-
-def cached_mask(positions_BT: jax.Array, length: int) -> jax.Array:
-    """[B, T, S]: a query sees the cache up to and including its own position; S is the cache's `length`."""
-    return jnp.arange(length) <= positions_BT[:, :, None]
+def mask(visible: Visible, keys: int) -> jax.Array:
+    """What each query sees of so many keys, as a dense mask [B, T, S]."""
+    match visible:
+        case Packed(segments_BT):
+            T = segments_BT.shape[1]
+            same = segments_BT[:, :, None] == segments_BT[:, None, :]
+            return same & jnp.tri(T, dtype=bool) & (segments_BT > 0)[:, :, None]
+        case Cached(positions_BT):
+            return jnp.arange(keys) <= positions_BT[:, :, None]

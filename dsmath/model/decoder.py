@@ -14,11 +14,13 @@ import jax.numpy as jnp
 from flax import nnx
 
 from dsmath.config import Arch
-from dsmath.model import attention, layers
-from dsmath.sharding import Axes, constrain
+from dsmath.model import cache as caches
+from dsmath.model import layers
+from dsmath.model.attention import Cached, Packed, attention
+from dsmath.model.cache import Cache
+from dsmath.sharding import DECODING, TRAINING, Axes, Rules, constrain
 
 Params = dict[str, Any]
-Cache = tuple[tuple[jax.Array, jax.Array], ...]  # per layer: keys and values [B, K, S, H]
 Attend = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, Any]]
 
 INIT_STD = 0.02  # Llama and DeepSeek LLM (arXiv 2401.02954, section 2.2 uses 0.006 for its own pre-training)
@@ -41,19 +43,21 @@ class Block(nnx.Module):
         self.theta = arch.rope_theta
         self.eps = arch.norm_eps
 
-    def __call__(self, x_BTD: jax.Array, positions_BT: jax.Array, attend: Attend) -> tuple[jax.Array, Any]:
+    def __call__(
+        self, x_BTD: jax.Array, positions_BT: jax.Array, attend: Attend, rules: Rules
+    ) -> tuple[jax.Array, Any]:
         """The stream after this layer, and what `attend` wants kept (the cache's new content, or None)."""
         h_BTD = layers.rms_norm(x_BTD, self.attn_norm[...], eps=self.eps)
         q_BTNH = layers.rope(_project(h_BTD, self.q[...]), positions_BT, theta=self.theta)
         k_BTKH = layers.rope(_project(h_BTD, self.k[...]), positions_BT, theta=self.theta)
         v_BTKH = _project(h_BTD, self.v[...])
-        q_BTNH = constrain(q_BTNH, ("batch", "length", "heads", "head"))
+        q_BTNH = constrain(q_BTNH, ("batch", "length", "heads", "head"), rules)
         o_BTNH, kept = attend(q_BTNH, k_BTKH, v_BTKH)
         B, T, D = x_BTD.shape
         x_BTD = x_BTD + _project(o_BTNH.reshape(B, T, -1), self.o[...].reshape(D, -1))
         h_BTD = layers.rms_norm(x_BTD, self.mlp_norm[...], eps=self.eps)
         x_BTD = x_BTD + layers.swiglu(h_BTD, self.gate[...], self.up[...], self.down[...])
-        return constrain(x_BTD, ("batch", "length", None)), kept
+        return constrain(x_BTD, ("batch", "length", None), rules), kept
 
 
 class Ends(nnx.Module):
@@ -80,22 +84,28 @@ def axes(arch: Arch) -> Params:
 
 
 def hidden(
-    params: Params, tokens_BT: jax.Array, positions_BT: jax.Array, segments_BT: jax.Array, *, arch: Arch, remat: bool
+    params: Params,
+    tokens_BT: jax.Array,
+    positions_BT: jax.Array,
+    segments_BT: jax.Array,
+    *,
+    arch: Arch,
+    remat: bool,
+    rules: Rules = TRAINING,
 ) -> jax.Array:
     """Last hidden states [B, T, D] of packed rows. Segments (from 1; 0 is padding) don't see each other.
 
     For the backward pass each layer keeps its input and, without `remat`, what its weights made of it. The rest, which
     is mostly attention weights and much larger, is computed again: about as fast as reading it back.
     """
-    mask_BTS = attention.packed_mask(segments_BT)
 
     def attend(q_BTNH, k_BTKH, v_BTKH):
-        return attention.attention(q_BTNH, k_BTKH.swapaxes(1, 2), v_BTKH.swapaxes(1, 2), mask_BTS), None
+        return attention(q_BTNH, k_BTKH.swapaxes(1, 2), v_BTKH.swapaxes(1, 2), Packed(segments_BT)), None
 
     def layer(x_BTD, weights):
-        return _block(arch, weights)(x_BTD, positions_BT, attend)
+        return _block(arch, weights)(x_BTD, positions_BT, attend, rules)
 
-    x_BTD = constrain(params["embed"][tokens_BT], ("batch", "length", None))
+    x_BTD = constrain(params["embed"][tokens_BT], ("batch", "length", None), rules)
     keep = None if remat else jax.checkpoint_policies.dots_with_no_batch_dims_saveable
     x_BTD, _ = jax.lax.scan(jax.checkpoint(layer, prevent_cse=False, policy=keep), x_BTD, params["layers"])
     return layers.rms_norm(x_BTD, params["norm"], eps=arch.norm_eps)
@@ -115,6 +125,7 @@ def extend(
     *,
     arch: Arch,
     rows_B: jax.Array | None = None,
+    rules: Rules = DECODING,
 ) -> tuple[jax.Array, Cache]:
     """Append T tokens to each sequence of a cache -> last hidden states [B, T, D] and the cache.
 
@@ -124,32 +135,18 @@ def extend(
     the end of a sequence: what it writes lies behind the sequence's length, is seen by no real token and is overwritten
     later. What falls off the cache is dropped: the caller guards capacity.
     """
-    T, S = tokens_BT.shape[1], cache[0][0].shape[2]
-    positions_BT = start_B[:, None] + jnp.arange(T)
-    mask_BTS = attention.cached_mask(positions_BT, S)
+    positions_BT = start_B[:, None] + jnp.arange(tokens_BT.shape[1])
     x_BTD = params["embed"][tokens_BT]
     kept = []
     for weights, past in zip(params["layers"], cache, strict=True):
 
         def attend(q_BTNH, k_BTKH, v_BTKH, past=past):
-            present = tuple(_write(*pair, rows_B, positions_BT) for pair in zip(past, (k_BTKH, v_BTKH), strict=True))
-            k_BKSH, v_BKSH = present if rows_B is None else (x.at[rows_B].get(mode="clip") for x in present)
-            return attention.attention(q_BTNH, k_BKSH, v_BKSH, mask_BTS), present
+            present = caches.write(past, (k_BTKH, v_BTKH), rows_B, positions_BT)
+            return attention(q_BTNH, *caches.read(present, rows_B), Cached(positions_BT)), present
 
-        x_BTD, layer_cache = _block(arch, _turn_back(arch, weights))(x_BTD, positions_BT, attend)
+        x_BTD, layer_cache = _block(arch, _turn_back(arch, weights))(x_BTD, positions_BT, attend, rules)
         kept.append(layer_cache)
     return layers.rms_norm(x_BTD, params["norm"], eps=arch.norm_eps), tuple(kept)
-
-
-def empty_cache(arch: Arch, slots: int, length: int, dtype: jnp.dtype) -> Cache:
-    """A cache of zeros for `slots` sequences of up to `length` tokens."""
-    shape = (slots, arch.num_kv_heads, length, arch.head_dim)
-    return tuple((jnp.zeros(shape, dtype), jnp.zeros(shape, dtype)) for _ in range(arch.num_layers))
-
-
-def cache_axes(arch: Arch) -> tuple[tuple[Axes, Axes], ...]:
-    """Axis names of a cache, in the tree of `empty_cache`."""
-    return ((("batch", "kv_heads", "length", "head"),) * 2,) * arch.num_layers
 
 
 def unstack(params: Params) -> Params:
@@ -184,11 +181,6 @@ def _turn(name: str, weight: jax.Array) -> jax.Array:
 
 def _turn_back(arch: Arch, weights: Params) -> Params:
     return {name: weights[name].T.reshape(shape) for name, shape in _block_shapes(arch).items()}
-
-
-def _write(cache_BKSH: jax.Array, new_BTKH: jax.Array, rows_B: jax.Array | None, positions_BT: jax.Array) -> jax.Array:
-    rows_B = jnp.arange(cache_BKSH.shape[0]) if rows_B is None else rows_B
-    return cache_BKSH.at[rows_B[:, None], :, positions_BT].set(new_BTKH, mode="drop")
 
 
 def _project(x_BTD: jax.Array, weight: jax.Array) -> jax.Array:

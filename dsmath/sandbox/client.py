@@ -23,8 +23,8 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from dsmath import config
 from dsmath.error import UserError
@@ -34,11 +34,14 @@ from dsmath.sandbox.jobs import Job, ZygoteProcess
 from dsmath.sandbox.zygote import Cause
 
 SMALLEST_MEMORY_MB = 16  # beyond what the interpreter and its libraries take
+AHEAD = 4  # programs per worker that `in_order` reads before their turn
 MOST_WORKERS = 256  # each has two pipes; 1,024 descriptors are a common limit
 TICK_S = 0.01  # between two readings of the output of programs that still run
 STUCK_S = 60.0  # past every limit of a program, for a zygote to say so before it is taken for dead
 # Programs that mention one of these go to the zygote that has numpy and SymPy loaded.
 _HEAVY = re.compile(r"\b(?:numpy|sympy|mpmath|scipy|pandas|matplotlib|networkx|statsmodels|sklearn)\b")
+
+T = TypeVar("T")
 
 
 class Sandbox:
@@ -91,6 +94,17 @@ class Sandbox:
     def run(self, code: str, *, replay: Sequence[str] = ()) -> Ran:
         """Run one program and wait for it."""
         return self.submit(code, replay=replay).result()
+
+    def in_order(self, programs: Iterable[tuple[T, str]]) -> Iterator[tuple[T, Ran]]:
+        """Run many programs, each with a name; they are taken from `programs` no more than AHEAD per worker ahead."""
+        pending: deque[tuple[T, concurrent.futures.Future[Ran]]] = deque()
+        for name, code in programs:
+            pending.append((name, self.submit(code)))
+            if len(pending) > AHEAD * self.limits.workers:
+                first, future = pending.popleft()
+                yield first, future.result()
+        for name, future in pending:
+            yield name, future.result()
 
     def close(self) -> None:
         """Kill what runs, cancel what waits. Idempotent."""
@@ -264,8 +278,9 @@ class Sandbox:
 
 def _check(limits: config.Sandbox) -> None:
     for name in ("timeout_s", "memory_mb", "output_kb", "workers"):
-        if getattr(limits, name) <= 0:
-            raise UserError(f"config.sandbox.{name} is {getattr(limits, name)}; expected more than 0")
+        value = getattr(limits, name)
+        if value is None or value <= 0:
+            raise UserError(f"config.sandbox.{name} is {value}; expected more than 0")
     if limits.memory_mb < SMALLEST_MEMORY_MB:
         raise UserError(f"config.sandbox.memory_mb is {limits.memory_mb}; expected at least {SMALLEST_MEMORY_MB}")
     if limits.workers > MOST_WORKERS:

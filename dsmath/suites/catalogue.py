@@ -1,115 +1,28 @@
-"""The suites: what is asked, how much of it there is, and who made it."""
+"""The suites, a line for each, and their problems: from local files, from a download, or generated."""
 
-import dataclasses
+from pathlib import Path
 
 from dsmath.error import UserError
+from dsmath.records import Problem
+from dsmath.suites import asdiv, cmath, gsm8k, math, math500, mawps, mgsm_zh, svamp
+from dsmath.suites.embedded import generate
+from dsmath.suites.suite import Suite, find_files, read
 
-
-@dataclasses.dataclass(frozen=True)
-class Suite:
-    """One benchmark."""
-
-    name: str
-    title: str
-    langs: tuple[str, ...]
-    size: int | None  # problems; None: as many as the generator is asked for
-    source: str
-    citation: str
-    gold: str  # how the reference protocol reads the gold answer
-
-
-SUITES = {
+SUITES: dict[str, Suite] = {
     suite.name: suite
     for suite in (
-        Suite(
-            name="embedded",
-            title="Embedded",
-            langs=("en", "zh"),
-            size=None,
-            source="generated, seeded: dsmath/suites/embedded",
-            citation="this project",
-            gold="the string",
-        ),
-        Suite(
-            name="gsm8k",
-            title="GSM8K",
-            langs=("en",),
-            size=1319,
-            source="https://github.com/openai/grade-school-math",
-            citation="Cobbe et al., Training Verifiers to Solve Math Word Problems, 2021, arXiv:2110.14168",
-            gold="the string after ####, without commas",
-        ),
-        Suite(
-            name="math",
-            title="MATH",
-            langs=("en",),
-            size=5000,
-            source="https://github.com/hendrycks/math",
-            citation="Hendrycks et al., Measuring Mathematical Problem Solving With the MATH Dataset, 2021, "
-            "arXiv:2103.03874",
-            gold="the list of all answers that the solution gives, by the extraction rules for responses",
-        ),
-        Suite(
-            name="mgsm_zh",
-            title="MGSM-zh",
-            langs=("zh",),
-            size=250,
-            source="https://github.com/google-research/url-nlp",
-            citation="Shi et al., Language Models are Multilingual Chain-of-Thought Reasoners, 2022, arXiv:2210.03057",
-            gold="the string, without commas",
-        ),
-        Suite(
-            name="cmath",
-            title="CMATH",
-            langs=("zh",),
-            size=1098,
-            source="https://github.com/XiaoMi/cmath",
-            citation="Wei et al., CMATH: Can Your Language Model Pass Chinese Elementary School Math Test?, 2023, "
-            "arXiv:2306.16636",
-            gold="the string, without commas",
-        ),
-        Suite(
-            name="math500",
-            title="MATH-500",
-            langs=("en",),
-            size=500,
-            source="https://github.com/openai/prm800k",
-            citation="Lightman et al., Let's Verify Step by Step, 2023, arXiv:2305.20050; problems of MATH's test set",
-            gold="as of MATH",
-        ),
-        Suite(
-            name="svamp",
-            title="SVAMP",
-            langs=("en",),
-            size=1000,
-            source="https://github.com/arkilpatel/SVAMP",
-            citation="Patel et al., Are NLP Models really able to Solve Simple Math Word Problems?, 2021, "
-            "arXiv:2103.07191",
-            gold="the number",
-        ),
-        Suite(
-            name="asdiv",
-            title="ASDiv",
-            langs=("en",),
-            size=2215,
-            source="https://github.com/chaochun/nlu-asdiv-dataset",
-            citation="Miao et al., A Diverse Corpus for Evaluating and Developing English Math Word Problem Solvers, "
-            "2020, ACL; without the 90 of its 2,305 problems that have several answers, as in ToRA",
-            gold="the answer without its unit; 131 are no plain numbers, but ratios, fractions, times, names",
-        ),
-        Suite(
-            name="mawps",
-            title="MAWPS",
-            langs=("en",),
-            size=2065,
-            source="https://github.com/microsoft/ToRA",
-            citation="Koncel-Kedziorski et al., MAWPS: A Math Word Problem Repository, 2016, NAACL; "
-            "the parts SingleEq, SingleOp, AddSub, MultiArith, as in ToRA",
-            gold="the number",
-        ),
+        generate.SUITE,
+        gsm8k.SUITE,
+        math.SUITE,
+        mgsm_zh.SUITE,
+        cmath.SUITE,
+        math500.SUITE,
+        svamp.SUITE,
+        asdiv.SUITE,
+        mawps.SUITE,
     )
 }
-SOLUTIONS = ("math", "math500")  # their gold is a solution, and their answers are lists under the reference protocol
+SOLUTIONS = frozenset(name for name, suite in SUITES.items() if suite.gold_is_solution)
 
 
 def find(name: str) -> Suite:
@@ -117,3 +30,31 @@ def find(name: str) -> Suite:
     if name not in SUITES:
         raise UserError(f"no suite is named {name!r}; expected one of: {', '.join(SUITES)}")
     return SUITES[name]
+
+
+def problems(name: str, data_dir: Path | None = None, *, limit: int | None = None, seed: int = 0) -> list[Problem]:
+    """The first `limit` problems of a suite, or all.
+
+    Published suites are read from DATA_DIR/SUITE; where there is no `data_dir`, they are downloaded. "embedded" needs
+    neither; `seed` is its own. A row that is no JSON or lacks a field is skipped and logged with file and line. Raises
+    UserError for an unknown suite, and for files that are missing or hold another number of problems than were
+    published.
+    """
+    suite = find(name)
+    if suite.layout is None:
+        return generate.problems(limit, seed)
+    if data_dir is None:
+        from dsmath.suites import download  # TFDS takes a second to import
+
+        found = download.problems(suite)
+    else:
+        found = _local(suite, Path(data_dir))
+    return found[:limit]
+
+
+def _local(suite: Suite, data_dir: Path) -> list[Problem]:
+    folder = data_dir / suite.name
+    if suite.part_of and suite.select and not folder.is_dir():
+        return suite.select(_local(find(suite.part_of), data_dir), str(data_dir / suite.part_of))
+    assert suite.layout is not None  # `problems` has seen to it
+    return read(suite, suite.layout, find_files(suite, suite.layout, folder))

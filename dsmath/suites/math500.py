@@ -1,14 +1,16 @@
 """MATH-500 as an index into MATH's test set: 500 problems, in the order in which PRM800K's authors publish them.
 
-The index names a problem by its words (`layouts.digest`), so that it holds for each order and layout of MATH. Made from
-a public copy of PRM800K's test split; subjects and levels come out as in that split.
+The index names a problem by its words (`digest`), so that it holds for each order and layout of MATH. Made from a
+public copy of PRM800K's test split; subjects and levels come out as in that split.
 """
 
 import dataclasses
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Sequence
 
 from dsmath.records import Problem
-from dsmath.suites import layouts
+from dsmath.suites.published import Row
+from dsmath.suites.suite import Download, Layout, Suite, check
 
 _DIGESTS = """
 292f04c1 77f17a01 dd48d65e 32c3cda4 9a3b9c3b 8e0aeeb8 1866ff06 7d025290 c0364fc6 c93b65d8 92992c0e 4f194950
@@ -57,13 +59,48 @@ a54ef7e3 6a73c9a2 4539e8f7 63fb0c19 fc0b0712 66777c6b 89f1d351 d4e914d3 70cf8bf9
 INDEX = tuple(_DIGESTS.split())
 
 
-def select(problems: Iterable[Problem], where: str) -> list[Problem]:
+def digest(question: str) -> str:
+    """Names a question by its words, whatever the white space between them."""
+    return hashlib.sha256(" ".join(question.split()).encode()).hexdigest()[:8]
+
+
+def select(problems: Sequence[Problem], where: str) -> list[Problem]:
     """The problems of MATH that are in MATH-500. Raises UserError if some are missing; `where` is named then."""
-    by_digest = {layouts.digest(problem.question): problem for problem in problems}
+    by_digest = {digest(problem.question): problem for problem in problems}
     found = [
-        dataclasses.replace(by_digest[digest], id=f"math500-test-{place}", suite="math500")
-        for place, digest in enumerate(INDEX)
-        if digest in by_digest
+        dataclasses.replace(by_digest[name], id=f"math500-test-{place}", suite=SUITE.name)
+        for place, name in enumerate(INDEX)
+        if name in by_digest
     ]
-    layouts.check("math500", found, where)
+    check(SUITE, found, where)
     return found
+
+
+def _meta(row: Row) -> Row:
+    return {"level": f"Level {row['level']}", "type": row["subject"]}
+
+
+SUITE = Suite(
+    name="math500",
+    title="MATH-500",
+    langs=("en",),
+    citation="Lightman et al., Let's Verify Step by Step, 2023, arXiv:2305.20050; problems of MATH's test set",
+    size=500,
+    layout=Layout(
+        files=(("test.jsonl",),),
+        downloads=(
+            Download(
+                "test.jsonl",
+                "https://media.githubusercontent.com/media/openai/prm800k/7ecc794703b2877f63226f2477a49b34f9b25163/"
+                "prm800k/math_splits/test.jsonl",
+                "35dc41080a3680858b27fa7e0533d2d547825316fc5dafe5d316f4ccc5a06132",
+            ),
+        ),
+        question=lambda row: row["problem"],
+        gold=lambda row: row["solution"],
+        meta=_meta,
+    ),
+    gold_is_solution=True,
+    part_of="math",
+    select=select,
+)

@@ -19,7 +19,7 @@ from dsmath.data import pipeline
 from dsmath.error import UserError
 from dsmath.model import decoder
 from dsmath.records import Example
-from dsmath.sharding import make_mesh, place
+from dsmath.sharding import TRAINING, make_mesh, place
 from dsmath.text.template import Template
 from dsmath.text.tokenizer import Tokenizer
 from dsmath.train import optimizer as optimizers
@@ -139,7 +139,7 @@ def _rows(
 def _first_state(
     arch: Arch, mesh: jax.sharding.Mesh, optimizer: optax.GradientTransformation, params: Callable[[], decoder.Params]
 ) -> steps.TrainState:
-    placed = place(decoder.cast(params(), jnp.float32), decoder.axes(arch), mesh)
+    placed = place(decoder.cast(params(), jnp.float32), decoder.axes(arch), mesh, TRAINING)
     abstract = steps.abstract_state(arch, optimizer, mesh)
     out_shardings = jax.tree.map(lambda x: x.sharding, abstract)
     return jax.jit(lambda p: steps.new_state(p, optimizer), out_shardings=out_shardings, donate_argnums=0)(placed)

@@ -13,20 +13,27 @@ CHUNKS = 8
 
 
 def cross_entropy(
-    params: decoder.Params, hidden_BTD: jax.Array, targets_BT: jax.Array, weights_BT: jax.Array
+    params: decoder.Params,
+    hidden_BTD: jax.Array,
+    targets_BT: jax.Array,
+    weights_BT: jax.Array,
+    trained_BT: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """Weighted sum of -log p(target) in nats, and the sum of weights; both f32 scalars, to be divided once, at the end.
+    """Weighted sum of -log p(target) in nats over the trained tokens, and their number; both f32 scalars, to be divided
+    once, at the end.
 
-    Trained tokens are brought to the front of each row; the parts behind them are skipped.
+    Weights may have any sign; what isn't trained adds nothing, whatever its weight. Trained tokens are brought to the
+    front of each row; the parts behind them are skipped.
     """
     head_VD = params.get("head", params["embed"])
-    order_BT = jnp.argsort(weights_BT == 0, axis=1, stable=True)
+    order_BT = jnp.argsort(~trained_BT, axis=1, stable=True)
+    weights_BT = jnp.where(trained_BT, weights_BT, 0.0)
     chunks = (
         _chunks(jnp.take_along_axis(hidden_BTD, order_BT[..., None], axis=1)),
         _chunks(jnp.take_along_axis(targets_BT, order_BT, axis=1)),
         _chunks(jnp.take_along_axis(weights_BT, order_BT, axis=1)),
     )
-    return _summed(head_VD, *chunks), jnp.sum(weights_BT, dtype=jnp.float32)
+    return _summed(head_VD, *chunks), jnp.sum(trained_BT, dtype=jnp.float32)
 
 
 @jax.custom_vjp
@@ -53,7 +60,7 @@ def _forward(head_VD: jax.Array, *chunks: jax.Array) -> tuple[jax.Array, tuple[j
         def untrained(total, head_grad):
             return (total, head_grad), jnp.zeros_like(chunk[0])
 
-        return jax.lax.cond(jnp.any(chunk[2] > 0), trained, untrained, *carry)
+        return jax.lax.cond(jnp.any(chunk[2] != 0), trained, untrained, *carry)
 
     zero = (jnp.zeros((), jnp.float32), jnp.zeros(head_VD.shape, jnp.float32))
     (total, head_grad), hidden_grad = jax.lax.scan(add, zero, chunks)

@@ -1,6 +1,7 @@
 """One optimizer step, as a pure function, and the one place where it is jitted."""
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -8,14 +9,17 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from dsmath import runtime
 from dsmath.config import Arch
+from dsmath.data.pipeline import COLUMNS
 from dsmath.error import UserError
 from dsmath.model import decoder
-from dsmath.sharding import constrain, shardings, spec
-from dsmath.train import loss
+from dsmath.sharding import TRAINING, constrain, shardings, spec
+from dsmath.train import loss as losses
 from dsmath.train import optimizer as optimizers
 
-Batch = dict[str, jax.Array]  # tokens, targets, weights, segments, positions [B, T]
+Batch = dict[str, jax.Array]  # [B, T]: dsmath/data/pipeline.py
+Loss = Callable[[decoder.Params, Batch], tuple[jax.Array, jax.Array]]  # (sum, count), to be divided once, at the end
 
 
 class TrainState(NamedTuple):
@@ -35,33 +39,29 @@ class Metrics(NamedTuple):
     tokens: jax.Array  # without padding
 
 
-def summed_loss(
-    params: decoder.Params, batch: Batch, *, arch: Arch, remat: bool, compute_dtype: jnp.dtype
+def sft_loss(
+    params: decoder.Params, batch: Batch, *, arch: Arch, remat: bool, compute_dtype: jax.typing.DTypeLike
 ) -> tuple[jax.Array, jax.Array]:
-    """Sum of the loss over trained tokens, and their number."""
+    """Supervised fine-tuning: the sum of the loss over trained tokens, and their number."""
     params = decoder.cast(params, compute_dtype)
     hidden_BTD = decoder.hidden(params, batch["tokens"], batch["positions"], batch["segments"], arch=arch, remat=remat)
-    return loss.cross_entropy(params, hidden_BTD, batch["targets"], batch["weights"])
+    return losses.cross_entropy(params, hidden_BTD, batch["targets"], batch["weights"], batch["trained"])
 
 
 def train_step(
     state: TrainState,
     batch: Batch,
     *,
-    arch: Arch,
+    loss: Loss,
     optimizer: optax.GradientTransformation,
     microbatches: int,
-    remat: bool,
-    compute_dtype: jnp.dtype,
 ) -> tuple[TrainState, Metrics]:
     """The state after one step over `batch`, whose rows are worked off in `microbatches` parts.
 
     Sums, not means, are accumulated and divided once by the number of trained tokens of the whole batch, so that
     every trained token weighs the same however it was batched.
     """
-    gradient = jax.value_and_grad(
-        functools.partial(summed_loss, arch=arch, remat=remat, compute_dtype=compute_dtype), has_aux=True
-    )
+    gradient = jax.value_and_grad(loss, has_aux=True)
 
     def accumulate(carry, microbatch):
         (total, count), grads = gradient(state.params, microbatch)
@@ -90,7 +90,7 @@ def abstract_state(arch: Arch, optimizer: optax.GradientTransformation, mesh: Me
     """Shapes, types and shardings of the state: parameters by their axes, the optimizer's moments like them."""
     params = jax.eval_shape(lambda: decoder.init(arch, jax.random.key(0)))
     whole = NamedSharding(mesh, PartitionSpec())
-    params_shardings = shardings(decoder.axes(arch), mesh)
+    params_shardings = shardings(decoder.axes(arch), mesh, TRAINING)
     state_shardings = TrainState(
         whole, params_shardings, optimizers.shardings(optimizer, params, params_shardings, whole)
     )
@@ -103,7 +103,7 @@ def abstract_state(arch: Arch, optimizer: optax.GradientTransformation, mesh: Me
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
     """How each array of a batch is split."""
-    return NamedSharding(mesh, spec(("batch", "length")))
+    return NamedSharding(mesh, spec(("batch", "length"), TRAINING))
 
 
 def compile_step(
@@ -118,7 +118,13 @@ def compile_step(
     """`train_step` compiled for a mesh and a batch of `shape` (rows, length): (state, batch) -> (state, metrics).
 
     The state is donated. Computes in bf16 over f32 parameters on accelerators, in f32 on CPU.
+    Raises UserError where rows can't be dealt out, or are longer than the model has positions.
     """
+    if shape[1] > arch.max_positions:
+        raise UserError(
+            f"config.data.row_length is {shape[1]}, but the model has {arch.max_positions} positions; "
+            f"set it to at most {arch.max_positions}"
+        )
     parts = microbatches * mesh.shape["data"] * mesh.shape["fsdp"]
     if shape[0] % parts:
         raise UserError(
@@ -128,17 +134,9 @@ def compile_step(
     platform = mesh.devices.flat[0].platform
     state = abstract_state(arch, optimizer, mesh)
     sharding = batch_sharding(mesh)
-    kinds = {"tokens": jnp.int32, "targets": jnp.int32, "weights": jnp.float32, "segments": jnp.int32}
-    kinds["positions"] = jnp.int32
-    batch = {k: jax.ShapeDtypeStruct(shape, v, sharding=sharding) for k, v in kinds.items()}
-    step = functools.partial(
-        train_step,
-        arch=arch,
-        optimizer=optimizer,
-        microbatches=microbatches,
-        remat=remat,
-        compute_dtype=jnp.float32 if platform == "cpu" else jnp.bfloat16,
-    )
+    batch = {k: jax.ShapeDtypeStruct(shape, v, sharding=sharding) for k, v in COLUMNS.items()}
+    loss = functools.partial(sft_loss, arch=arch, remat=remat, compute_dtype=runtime.compute_dtype(platform))
+    step = functools.partial(train_step, loss=loss, optimizer=optimizer, microbatches=microbatches)
     whole = NamedSharding(mesh, PartitionSpec())
     out_shardings = (jax.tree.map(lambda x: x.sharding, state), whole)
     with jax.set_mesh(mesh):
@@ -150,6 +148,6 @@ def _split(batch: Batch, parts: int) -> Batch:
 
     def split(x: jax.Array) -> jax.Array:
         x = x.reshape(x.shape[0] // parts, parts, *x.shape[1:]).swapaxes(0, 1)
-        return constrain(x, (None, "batch", "length"))
+        return constrain(x, (None, "batch", "length"), TRAINING)
 
     return jax.tree.map(split, batch)

@@ -26,6 +26,12 @@ def dsmath(verb: str, workdir: Path, *args: str) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def without_times(summary: dict) -> dict:
+    """But for what differs from run to run: how long it took."""
+    spread = {name: None for name in ("cpu_s", "wall_s", "peak_mb")}
+    return summary | {"cost": summary["cost"]["generated_tokens"], "tools": summary["tools"] | spread}
+
+
 def samples(workdir: Path, name: str) -> list[dict]:
     lines = (workdir / "evals" / "4" / name / "trajectories.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]
@@ -77,11 +83,11 @@ def test_a_killed_evaluation_goes_on_and_ends_the_same(workdir, evaluated, tmp_p
     with path.open("ab") as file:
         file.write(b'{"id": "embedded-en-te')
     again = dsmath("evaluate", copy)
-    assert again["summaries"] == evaluated["summaries"]
+    assert list(map(without_times, again["summaries"])) == list(map(without_times, evaluated["summaries"]))
     for name in ("embedded-cot", "embedded-tool"):
         before, after = journal(workdir, name), journal(copy, name)
         assert before.keys() == after.keys()
-        assert all(before[id]["ids"] == after[id]["ids"] for id in before)
+        assert all(before[id]["response"] == after[id]["response"] for id in before)
 
 
 def test_other_settings_do_not_mix_into_a_journal(workdir, evaluated):
@@ -96,7 +102,7 @@ def test_samples_programs_of_thought_and_other_protocols_have_journals_of_their_
     copy = tmp_path / workdir.name
     subprocess.run(["cp", "-r", str(workdir), str(copy)], check=True)
     flags = ["--config.eval.modes=('pot','tool')", "--config.eval.protocol=strict", "--config.eval.limit=3"]
-    flags += ["--config.eval.samples=2", "--config.eval.temperature=1.0", "--config.eval.grader="]
+    flags += ["--config.eval.samples=2", "--config.eval.temperature=1.0"]
     summaries = dsmath("evaluate", copy, *flags)["summaries"]
     assert [(s["mode"], s["protocol"], s["grader"], s["n"]) for s in summaries] == [
         ("pot", "strict", "strict", 6),
@@ -104,7 +110,7 @@ def test_samples_programs_of_thought_and_other_protocols_have_journals_of_their_
     ]
     records = samples(copy, "embedded-tool-strict")
     assert len(records) == 6
-    assert len({record["response"] for record in records}) > 3, "samples differ"
+    assert len({str(record["response"]) for record in records}) > 3, "samples differ"
 
 
 def test_scoring_again_changes_nothing(workdir, evaluated):
@@ -131,7 +137,10 @@ def test_a_converted_checkpoint_loads_in_transformers(workdir, tmp_path):
 def test_a_prompt_longer_than_the_cache_costs_only_its_problem(workdir, tmp_path):
     copy = tmp_path / workdir.name
     subprocess.run(["cp", "-r", str(workdir), str(copy)], check=True)
-    shortest = min(len(record["ids"]) for record in journal(workdir, "embedded-cot").values())
+    lengths = (
+        len(r["prompt"]["ids"]) + len(r["response"][0]["ids"]) for r in journal(workdir, "embedded-cot").values()
+    )
+    shortest = min(lengths)
     result = dsmath("evaluate", copy, "--step=2", f"--config.eval.cache_length={shortest - 20}")
     stops = result["summaries"][0]["stops"]
     assert stops["too_long"] > 0

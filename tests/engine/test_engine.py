@@ -3,14 +3,16 @@
 import dataclasses
 import random
 
+import jax.numpy as jnp
 import pytest
 
-from dsmath.engine.engine import LANE
+from dsmath.engine.engine import LANE, Engine
 from dsmath.error import UserError
+from dsmath.model import decoder
 from dsmath.records import Stop
 from dsmath.text.generator import Sampling
 from dsmath.text.template import Special
-from tests.engine.conftest import CACHE, GREEDY, prompts, request, run
+from tests.engine.conftest import ARCH, CACHE, GREEDY, prompts, request, run
 
 SAMPLED = Sampling(temperature=0.8, top_p=0.9, top_k=50, seed=7)
 
@@ -117,6 +119,25 @@ def test_a_held_sequence_gives_way_and_going_on_from_it_changes_nothing(engine, 
     rest = run(e, [request("held", greedy[0][1] + greedy[0][2][:5], max_new=35)])["held"]
     assert greedy[0][2][:5] + rest.ids == greedy[0][2]
     e.release("held")
+
+
+def test_new_parameters_answer_like_a_fresh_engine_and_nothing_is_compiled_again(params, tokenizer, ends, greedy):
+    rest = {"end_tokens": ends, "slots": 3, "cache_length": CACHE, "decode_steps": 8}
+    e = Engine(decoder.unstack(params), ARCH, tokenizer, **rest)
+    id, ids, answer = greedy[0]
+    assert run(e, [request(id, ids, hold=True)])[id].ids == answer
+    compiled = [program._cache_size() for program in (e._extend, e._decode)]
+    other = params | {"norm": params["norm"] * jnp.linspace(0.5, 1.5, ARCH.hidden_size)}
+    e.load(decoder.unstack(other))
+    assert run(e, [request(id, ids + answer[:3], max_new=20)])[id].ids != answer[3:23]
+    fresh = Engine(
+        decoder.unstack(other), ARCH, tokenizer, end_tokens=ends, slots=3, cache_length=CACHE, decode_steps=8
+    )
+    assert run(e, [request("x", ids)])["x"].ids == run(fresh, [request("x", ids)])["x"].ids
+    assert [program._cache_size() for program in (e._extend, e._decode)] == compiled
+    e.submit(request("y", ids))
+    with pytest.raises(RuntimeError, match="expected an idle engine"):
+        e.load(decoder.unstack(params))
 
 
 def test_released_while_generating_frees_its_slot_when_it_ends(engine, greedy):

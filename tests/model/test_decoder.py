@@ -11,6 +11,7 @@ import torch
 import transformers
 
 from dsmath.config import Arch
+from dsmath.model import cache as caches
 from dsmath.model import decoder, gguf, hf, smollm2
 from dsmath.records import Source
 from dsmath.text import template, tokenizer
@@ -162,7 +163,7 @@ def test_cached_equals_full(small):
     starts = np.array([5, 11, 8])
     step = jax.jit(functools.partial(decoder.extend, arch=arch))
     unstacked = decoder.unstack(params)
-    cache = decoder.empty_cache(arch, 3, 32, jnp.float32)
+    cache = caches.empty(arch, 3, 32, jnp.float32)
     prompts = np.stack([np.pad(s[:n], (0, 11 - n)) for s, n in zip(sequences, starts, strict=True)])
     _, cache = step(unstacked, prompts, np.zeros(3, int), cache)
     got, lengths = [], starts
@@ -180,7 +181,7 @@ def test_cached_equals_full(small):
 def test_what_falls_off_the_cache_touches_nothing_in_it(small):
     arch, params, _ = small
     (tokens,) = rows(arch, [8])
-    cache = decoder.empty_cache(arch, 1, 8, jnp.float32)
+    cache = caches.empty(arch, 1, 8, jnp.float32)
     unstacked = decoder.unstack(params)
     _, cache = decoder.extend(unstacked, tokens[None], np.array([0]), cache, arch=arch)
     _, after = decoder.extend(unstacked, tokens[None, :4], np.array([8]), cache, arch=arch)
@@ -206,23 +207,44 @@ def test_axes_name_every_axis_of_every_parameter():
                      is_leaf=lambda n: isinstance(n, tuple))  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [("rope_theta", 5_000.0), ("norm_eps", 1e-2), ("num_kv_heads", 2), ("num_layers", 2), ("tie_embeddings", True)],
-)
-def test_every_number_of_the_architecture_moves_the_logits(field, value):
-    """Sizes move the parameters' shapes; these move the result even where shapes stay."""
-    nudged = dataclasses.replace(SMALL, **{field: value})
+def without(name: str):
+    return lambda params: {key: value for key, value in params.items() if key != name}
+
+
+def first_layers(params):
+    return params | {"layers": {name: stack[:2] for name, stack in params["layers"].items()}}
+
+
+def first_heads(params):
+    return params | {"layers": params["layers"] | {name: params["layers"][name][:, :2] for name in ("k", "v")}}
+
+
+# Another value, and what becomes of the same weights; sizes that no weights are left for change their shapes instead.
+NUDGES = {
+    "rope_theta": (5_000.0, lambda params: params),
+    "norm_eps": (1e-2, lambda params: params),
+    "tie_embeddings": (True, without("head")),
+    "num_layers": (2, first_layers),
+    "num_kv_heads": (2, first_heads),
+    **{size: (2, None) for size in ("vocab_size", "hidden_size", "intermediate_size", "head_dim", "num_heads")},
+    "max_positions": (4, None),  # a limit: it moves what is refused, see tests of engine and train
+}
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Arch)])
+def test_every_number_of_the_architecture_is_alive(field):
+    """By the logits of the same weights where it can, else by the parameters' shapes."""
+    value, change = NUDGES[field]
+    if field == "max_positions":
+        return
+    if change is None:
+        nudged = dataclasses.replace(SMALL, **{field: value * getattr(SMALL, field)})
+        shapes = [
+            jax.tree.map(lambda x: x.shape, jax.eval_shape(lambda a=a: decoder.init(a, jax.random.key(0))))
+            for a in (SMALL, nudged)
+        ]
+        assert shapes[0] != shapes[1]
+        return
+    nudged, params = dataclasses.replace(SMALL, **{field: value}), random_params(SMALL)
     (tokens,) = rows(SMALL, [12])
-    params = random_params(SMALL) if field in ("rope_theta", "norm_eps") else random_params(nudged)
-    assert np.abs(alone(params, nudged, tokens) - alone(random_params(SMALL), SMALL, tokens)).max() > 1e-3
-
-
-@pytest.mark.parametrize("field", ["vocab_size", "hidden_size", "intermediate_size", "head_dim", "num_heads"])
-def test_every_size_of_the_architecture_moves_a_shape(field):
-    nudged = dataclasses.replace(SMALL, **{field: 2 * getattr(SMALL, field)})
-    shapes = [
-        jax.tree.map(lambda x: x.shape, jax.eval_shape(lambda a=a: decoder.init(a, jax.random.key(0))))
-        for a in (SMALL, nudged)
-    ]
-    assert shapes[0] != shapes[1]
+    assert np.abs(alone(change(params), nudged, tokens) - alone(params, SMALL, tokens)).max() > 1e-3

@@ -10,7 +10,7 @@ from dsmath.records import Stop
 from dsmath.runs import Run
 from dsmath.score import graders
 from dsmath.score.scoring import ALL, read_graded
-from tests.trajectories import program, scored, write
+from tests.trajectories import program, scored, trajectory, write
 
 
 def made(number, response, **changes):

@@ -2,7 +2,7 @@
 
 import json
 
-from dsmath.suites import layouts
+from dsmath.suites import catalogue
 
 ROWS = {
     "gsm8k": {"question": "How many is 3 x 400?", "answer": "It is 3*400=<<3*400=1200>>1200.\n#### 1,200"},
@@ -45,7 +45,7 @@ ROWS = {
 
 def rows(suite, n=None):
     """As many rows as were published, with questions of their own."""
-    n = layouts.LAYOUTS[suite].size if n is None else n
+    n = catalogue.find(suite).size if n is None else n
     key = {"math": "problem", "math500": "problem", "svamp": "Question", "mawps": "input"}.get(suite, "question")
     for i in range(n):
         row = dict(ROWS[suite])

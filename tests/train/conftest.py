@@ -99,5 +99,5 @@ def batch(tokenise) -> dict[str, np.ndarray]:
     """Eight packed rows. Rows differ in how many tokens are trained, and one has none."""
     rows = pipeline.batches(make_examples(40), tokenise, rows=8, row_length=ROW_LENGTH, packing_bins=4, seed=0)
     batch = next(rows)
-    batch["weights"][2] = 0
+    batch["trained"][2] = False
     return batch

@@ -14,22 +14,23 @@ B, T, D, V = 2, 22, 8, 50  # T is no multiple of the number of chunks
 
 @pytest.fixture
 def inputs():
-    keys = jax.random.split(jax.random.key(0), 4)
+    keys = jax.random.split(jax.random.key(0), 5)
     head_VD = jax.random.normal(keys[0], (V, D))
     hidden_BTD = jax.random.normal(keys[1], (B, T, D))
     targets_BT = jax.random.randint(keys[2], (B, T), 0, V)
-    weights_BT = jax.random.bernoulli(keys[3], 0.6, (B, T)).astype(jnp.float32)
-    return head_VD, hidden_BTD, targets_BT, weights_BT
+    trained_BT = jax.random.bernoulli(keys[3], 0.6, (B, T))
+    weights_BT = jax.random.normal(keys[4], (B, T))
+    return head_VD, hidden_BTD, targets_BT, weights_BT, trained_BT
 
 
-def chunked(head_VD, hidden_BTD, targets_BT, weights_BT):
-    return loss.cross_entropy({"embed": head_VD}, hidden_BTD, targets_BT, weights_BT)
+def chunked(head_VD, *rest):
+    return loss.cross_entropy({"embed": head_VD}, *rest)
 
 
-def plain(head_VD, hidden_BTD, targets_BT, weights_BT):
+def plain(head_VD, hidden_BTD, targets_BT, weights_BT, trained_BT):
     log_p_BTV = jax.nn.log_softmax(decoder.logits({"embed": head_VD}, hidden_BTD))
     log_p_BT = jnp.take_along_axis(log_p_BTV, targets_BT[..., None], axis=-1)[..., 0]
-    return -jnp.sum(weights_BT * log_p_BT), jnp.sum(weights_BT)
+    return -jnp.sum(trained_BT * weights_BT * log_p_BT), jnp.sum(trained_BT)
 
 
 def test_chunked_equals_plain_in_value_count_and_gradients(inputs):
@@ -56,9 +57,21 @@ def test_a_factor_on_the_loss_is_one_on_its_gradients(inputs):
 
 
 def test_untrained_targets_leave_no_trace(inputs):
-    head, hidden, targets, weights = inputs
-    other = jnp.where(weights > 0, targets, (targets + 1) % V)
-    assert chunked(head, hidden, other, weights)[0] == chunked(head, hidden, targets, weights)[0]
+    head, hidden, targets, weights, trained = inputs
+    other = jnp.where(trained, targets, (targets + 1) % V)
+    heavy = jnp.where(trained, weights, 7.0)
+    assert chunked(head, hidden, other, heavy, trained) == chunked(head, hidden, targets, weights, trained)
+
+
+def test_weights_of_the_other_sign_give_the_loss_and_gradient_of_the_other_sign(inputs):
+    """All weights 1 and all weights -1: what a policy gradient asks for."""
+    head, hidden, targets, weights, trained = inputs
+    gradient = jax.value_and_grad(chunked, argnums=(0, 1), has_aux=True)
+    (up, n), up_grads = gradient(head, hidden, targets, jnp.ones_like(weights), trained)
+    (down, m), down_grads = gradient(head, hidden, targets, -jnp.ones_like(weights), trained)
+    assert n == m == trained.sum()
+    assert up == -down > 0
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, -b), up_grads, down_grads)
 
 
 def _equations(jaxpr):

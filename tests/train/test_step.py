@@ -6,12 +6,13 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from dsmath.config import Mesh
 from dsmath.error import UserError
 from dsmath.model import decoder
-from dsmath.sharding import make_mesh, place
+from dsmath.sharding import TRAINING, make_mesh, place
 from dsmath.train import optimizer as optimizers
 from dsmath.train import step as steps
 from tests.train.conftest import CONFIG, ROW_LENGTH
@@ -27,7 +28,7 @@ def params():
 @pytest.fixture(scope="module")
 def gradient(params):
     """batch -> ((sum of losses, trained tokens), gradients of the sum)."""
-    loss = functools.partial(steps.summed_loss, arch=ARCH, remat=False, compute_dtype=jnp.float32)
+    loss = functools.partial(steps.sft_loss, arch=ARCH, remat=False, compute_dtype=jnp.float32)
     return functools.partial(jax.jit(jax.value_and_grad(loss, has_aux=True)), params)
 
 
@@ -44,7 +45,7 @@ def run(params, batch, *, mesh: Mesh = CONFIG.mesh, microbatches: int = 1, remat
         remat=remat,
     )
     abstract = steps.abstract_state(ARCH, optimizer, mesh)
-    state = steps.new_state(place(jax.tree.map(np.array, params), decoder.axes(ARCH), mesh), optimizer)
+    state = steps.new_state(place(jax.tree.map(np.array, params), decoder.axes(ARCH), mesh, TRAINING), optimizer)
     state = jax.device_put(state, jax.tree.map(lambda x: x.sharding, abstract))
     return jax.device_get(compiled(state, jax.device_put(batch, steps.batch_sharding(mesh))))
 
@@ -88,7 +89,7 @@ def test_packed_rows_equal_separate_rows_in_loss_and_gradients(batch, gradient):
 
 
 def test_accumulated_equals_one_batch_though_microbatches_train_uneven_numbers_of_tokens(params, batch, reference):
-    trained = batch["weights"].reshape(2, 4, ROW_LENGTH).sum(axis=(0, 2))
+    trained = batch["trained"].reshape(2, 4, ROW_LENGTH).sum(axis=(0, 2))
     assert len(set(trained)) > 1
     assert_same(run(params, batch, microbatches=4), reference)
 
@@ -99,13 +100,13 @@ def test_sharded_on_eight_devices_and_recomputed_equals_one_device(params, batch
 
 def test_loss_is_the_mean_over_trained_tokens(batch, gradient, reference):
     (total, count), _ = gradient(batch)
-    assert count == batch["weights"].sum()
+    assert count == batch["trained"].sum()
     np.testing.assert_allclose(reference[1].loss, total / count, rtol=1e-5)
     assert reference[1].tokens == (batch["segments"] > 0).sum()
 
 
 def test_bf16_compute_keeps_gradients_in_f32_and_the_loss_near(params, batch, reference):
-    loss = functools.partial(steps.summed_loss, arch=ARCH, remat=False, compute_dtype=jnp.bfloat16)
+    loss = functools.partial(steps.sft_loss, arch=ARCH, remat=False, compute_dtype=jnp.bfloat16)
     grads, _ = jax.eval_shape(jax.grad(loss, has_aux=True), params, batch)
     assert {x.dtype for x in jax.tree.leaves(grads)} == {jnp.dtype(jnp.float32)}
     total, count = jax.jit(loss)(params, batch)
@@ -124,6 +125,32 @@ def test_rows_that_do_not_divide_are_refused_with_both_numbers():
             microbatches=2,
             remat=False,
         )
+
+
+def test_rows_longer_than_the_model_has_positions_are_refused():
+    with pytest.raises(UserError, match=rf"row_length is {ROW_LENGTH + 8}, but the model has {ROW_LENGTH} positions"):
+        steps.compile_step(
+            make_mesh(Mesh(1, 1, 1)),
+            arch=ARCH,
+            optimizer=optimizers.make(CONFIG.train, ARCH),
+            shape=(8, ROW_LENGTH + 8),
+            microbatches=1,
+            remat=False,
+        )
+
+
+def test_a_step_takes_any_loss(params, batch):
+    """Here the sum of squares of the embedding, over 8 rows: its gradient is known."""
+    optimizer = optax.sgd(1.0)
+
+    def loss(params, batch):
+        return jnp.sum(params["embed"] ** 2), jnp.float32(len(batch["tokens"]))
+
+    state = steps.new_state(params, optimizer)
+    after, metrics = steps.train_step(state, batch, loss=loss, optimizer=optimizer, microbatches=1)
+    np.testing.assert_allclose(after.params["embed"], params["embed"] * (1 - 2 / 8), rtol=1e-6)
+    np.testing.assert_allclose(metrics.loss, jnp.sum(params["embed"] ** 2) / 8, rtol=1e-6)
+    assert np.array_equal(after.params["norm"], params["norm"])
 
 
 @pytest.mark.parametrize(

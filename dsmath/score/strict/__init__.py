@@ -1,12 +1,1 @@
-r"""The protocol `strict`: what a careful mathematician would accept.
-
-    extraction: response -> answer, as it is written
-    characters: full-width digits, Chinese punctuation, spacing commands, thousands separators -> plain LaTeX
-    tokens, parser: LaTeX -> nodes
-    exact, numeric: values of nodes: fractions first, then numbers of 50 digits at random points
-    compare: are two answers the same?
-
-Nothing here evaluates text: the parser knows a fixed vocabulary, every node is bounded in depth and every number in
-size, so that `9^{9^{9^9}}` is a value that is too large and `__import__('os')` is text. SymPy is not needed.
-docs/grading.md states the rules.
-"""
+"""The grader `strict`: which answer a response gives, as it is written. `dsmath.answers` compares."""

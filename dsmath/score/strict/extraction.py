@@ -4,6 +4,7 @@ import collections
 import re
 from collections.abc import Iterator
 
+from dsmath.answers.question import wants_one_of_several, wants_several
 from dsmath.records import Answer
 from dsmath.score.reference.extract import last_output
 from dsmath.suites import catalogue
@@ -24,8 +25,6 @@ _NUMBER = re.compile(
 )
 _PERCENT = re.compile(r"%|\$?\s*\\%|\s*[％]")
 _LONGEST_SENTENCE = 1_000
-_SEVERAL = re.compile(r"separated by (?:a )?comma", re.IGNORECASE)
-_ONE_OF = re.compile(r"not both|only one of", re.IGNORECASE)
 _PROSE = re.compile(r"(?:[A-Za-z]{2,}\s+){2}")
 
 
@@ -45,23 +44,13 @@ def gold_answer(suite: str, question: str, gold_source: str) -> Answer:
     """The gold answer: of MATH extracted from the solution, of the other suites the string itself."""
     if suite not in catalogue.SOLUTIONS:
         return gold_source.strip()
-    if _ONE_OF.search(question) and len(boxes := list(dict.fromkeys(boxed(gold_source)))) > 1:
+    if wants_one_of_several(question) and len(boxes := list(dict.fromkeys(boxed(gold_source)))) > 1:
         return boxes
     return extract(suite, question, gold_source)
 
 
-def wants_several(question: str) -> bool:
-    """Whether the question asks for a list of answers."""
-    return _SEVERAL.search(question) is not None
-
-
-def wants_one_of_several(question: str) -> bool:
-    """Whether any one of the gold answers is right."""
-    return _ONE_OF.search(question) is not None
-
-
 def boxed(text: str) -> Iterator[str]:
-    r"""The contents of all boxes that are closed, with a percent sign that follows; see `readings`.
+    r"""The contents of all boxes that are closed, with a percent sign that follows; see `answers.question.readings`.
 
     `\boxed 5` and `\boxed5` hold what stands up to the next space, dollar or comma.
     """
@@ -100,14 +89,6 @@ def _matching_braces(text: str) -> dict[int, int]:
         elif brace[0] == "}" and opened:
             closing[opened.pop()] = brace.start()
     return closing
-
-
-def readings(answer: str) -> tuple[str, ...]:
-    r"""What an answer can mean: a percent sign behind the box is a unit, which may count or not."""
-    if answer.startswith(r"\boxed{") and answer.endswith(r"}\%"):
-        content = answer[len(r"\boxed{") : -len(r"}\%")]
-        return content, content + r"\%"
-    return (answer,)
 
 
 def _phrase(text: str) -> str:

@@ -6,14 +6,22 @@ import itertools
 from collections.abc import Iterator
 
 from dsmath.error import UserError
-from dsmath.records import Example, Piece, Problem, Source
+from dsmath.records import Problem
 from dsmath.suites.embedded.chinese import CHINESE
 from dsmath.suites.embedded.english import ENGLISH
 from dsmath.suites.embedded.forms import Draw, Kind, Language
 from dsmath.suites.embedded.kinds import KINDS
-from dsmath.text.template import with_program
+from dsmath.suites.suite import Suite
 
-SUITE = "embedded"
+SUITE = Suite(
+    name="embedded",
+    title="Embedded",
+    langs=("en", "zh"),
+    citation="this project: seeded word problems, see dsmath/suites/embedded",
+    size=None,
+    layout=None,
+)
+SOME = 200  # problems where no number is given
 LANGUAGES = {language.code: language for language in (ENGLISH, CHINESE)}
 TEST_SHARE = 8  # one combination of kind and numbers in so many is for testing
 MAX_DRAWS = 10_000  # in search of one new combination
@@ -31,8 +39,9 @@ class EmbeddedProblem:
     question: str
     answer: str
     cot: str
-    tool: tuple[Piece, ...]
-    program: str  # what `tool` runs
+    plan: str  # the sentence before a program
+    program: str  # prints the answer
+    conclusion: str  # the sentence behind it
 
 
 def generate(split: str, lang: str, n: int, seed: int) -> list[EmbeddedProblem]:
@@ -55,7 +64,7 @@ def stream(split: str, lang: str, seed: int) -> Iterator[EmbeddedProblem]:
         else:
             raise UserError(f"no more than {index} embedded problems ({lang}, {split}): ask for fewer")
         seen.add((kind.name, numbers))
-        yield _problem(f"{SUITE}-{lang}-{split}-{index}", kind, LANGUAGES[lang], numbers, r)
+        yield _problem(f"{SUITE.name}-{lang}-{split}-{index}", kind, LANGUAGES[lang], numbers, r)
 
 
 def split_of(template: str, numbers: tuple[int, ...]) -> str:
@@ -67,13 +76,15 @@ def split_of(template: str, numbers: tuple[int, ...]) -> str:
 def to_problem(problem: EmbeddedProblem) -> Problem:
     """A problem to evaluate on."""
     meta = {"template": problem.template, "topic": problem.topic}
-    return Problem(problem.id, SUITE, problem.lang, problem.question, problem.answer, meta)
+    return Problem(problem.id, SUITE.name, problem.lang, problem.question, problem.answer, meta)
 
 
-def to_example(problem: EmbeddedProblem, mode: str) -> Example:
-    """An example to train on, in mode "cot" or "tool"."""
-    solution = {"cot": (Piece(Source.MODEL, problem.cot),), "tool": problem.tool}[mode]
-    return Example(f"{problem.id}-{mode}", SUITE, problem.lang, mode, problem.question, solution, problem.answer)
+def problems(limit: int | None, seed: int) -> list[Problem]:
+    """The first `limit` test problems, or SOME: English and Chinese in turn."""
+    n = SOME if limit is None else limit
+    english, chinese = (generate("test", lang, (n + 1) // 2, seed) for lang in ("en", "zh"))
+    pairs = itertools.chain.from_iterable(zip(english, chinese, strict=True))
+    return [to_problem(problem) for problem in itertools.islice(pairs, n)]
 
 
 def _problem(id: str, kind: Kind, language: Language, numbers: tuple[int, ...], r: Draw) -> EmbeddedProblem:
@@ -93,6 +104,7 @@ def _problem(id: str, kind: Kind, language: Language, numbers: tuple[int, ...], 
         question=wording.question.format(**slots, who=r.choice(language.names), what=r.choice(language.nouns)),
         answer=answer,
         cot=language.space.join([wording.plan, *working, conclusion]),
-        tool=with_program(wording.plan, program, answer, conclusion),
+        plan=wording.plan,
         program=program,
+        conclusion=conclusion,
     )

@@ -2,7 +2,8 @@
 
 import pytest
 
-from dsmath.score.strict.extraction import extract, gold_answer, readings
+from dsmath.answers.question import readings
+from dsmath.score.strict.extraction import extract, gold_answer
 
 SEVERAL = "Enter all values, separated by commas."
 

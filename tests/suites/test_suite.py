@@ -9,7 +9,7 @@ import pytest
 
 from dsmath.error import UserError
 from dsmath.score import graders
-from dsmath.suites import catalogue, layouts, readers
+from dsmath.suites import catalogue
 from tests.suites.made_up import ROWS, rows, write
 
 
@@ -27,7 +27,7 @@ from tests.suites.made_up import ROWS, rows, write
 )
 def test_a_row_becomes_a_problem(tmp_path, suite, lang, gold, meta):
     write(tmp_path, suite, rows(suite))
-    first, second, *_ = found = readers.problems(suite, tmp_path)
+    first, second, *_ = found = catalogue.problems(suite, tmp_path)
     assert (first.suite, first.lang, first.gold, first.meta) == (suite, lang, gold, meta)
     assert first.question.strip() == first.question
     named = {"svamp": ("chal-1", "chal-2")}.get(suite, ("0", "1"))
@@ -35,14 +35,9 @@ def test_a_row_becomes_a_problem(tmp_path, suite, lang, gold, meta):
     assert len({p.id for p in found}) == len({p.question for p in found}) == catalogue.find(suite).size
 
 
-def test_sizes_and_languages_are_those_of_the_table_of_suites():
-    table = {name: (suite.size, suite.langs) for name, suite in catalogue.SUITES.items() if name != "embedded"}
-    assert table == {name: (layout.size, (layout.lang,)) for name, layout in layouts.LAYOUTS.items()}
-
-
 def test_svamp_s_body_ends_in_a_period(tmp_path):
     write(tmp_path, "svamp", [row | {"Body": "Ada has 3 pins."} for row in rows("svamp", 1)] + list(rows("svamp"))[1:])
-    first, second, *_ = readers.problems("svamp", tmp_path)
+    first, second, *_ = catalogue.problems("svamp", tmp_path)
     assert first.question == "Ada has 3 pins. 0: How many pins are in 4 such boxes?"
     assert second.question == "Ada has 300 pins. 1: How many pins are in 4 such boxes?"
 
@@ -62,7 +57,7 @@ def test_svamp_s_body_ends_in_a_period(tmp_path):
     ],
 )
 def test_asdiv_s_gold_is_the_answer_without_its_unit_and_is_right_by_every_grader(answer, gold):
-    found = layouts.LAYOUTS["asdiv"].gold(ROWS["asdiv"] | {"answer": answer})
+    found = catalogue.find("asdiv").layout.gold(ROWS["asdiv"] | {"answer": answer})
     assert found == gold
     for grader in ("reference", "strict"):
         assert graders.grade("asdiv", "", gold, f"So it is \\boxed{{{gold}}}.", grader=grader).correct, grader
@@ -71,24 +66,24 @@ def test_asdiv_s_gold_is_the_answer_without_its_unit_and_is_right_by_every_grade
 
 @pytest.mark.parametrize(("target", "gold"), [(43.0, "43"), (39, "39"), (3.33333, "3.33333"), (1e6, "1000000")])
 def test_a_number_is_written_as_people_write_it(target, gold):
-    assert layouts.LAYOUTS["mawps"].gold({"target": target}) == gold
+    assert catalogue.find("mawps").layout.gold({"target": target}) == gold
 
 
 def test_mawps_has_four_parts_which_problems_name(tmp_path):
     sizes = {"singleeq": 508, "singleop": 562, "addsub": 395, "multiarith": 600}
     for part, size in sizes.items():
         write(tmp_path, "mawps", rows("mawps", size), f"{part}.jsonl")
-    found = readers.problems("mawps", tmp_path)
+    found = catalogue.problems("mawps", tmp_path)
     assert {part: sum(p.meta == {"type": part} for p in found) for part in sizes} == sizes
     assert [found[0].id, found[-1].id] == ["mawps-test-singleeq-0", "mawps-test-multiarith-599"]
     (tmp_path / "mawps" / "addsub.jsonl").unlink()
     with pytest.raises(UserError, match=r"mawps/addsub.jsonl.*choose another --data_dir"):
-        readers.problems("mawps", tmp_path)
+        catalogue.problems("mawps", tmp_path)
 
 
 def test_mgsm_as_its_authors_publish_it(tmp_path):
     write(tmp_path, "mgsm_zh", "".join(f'{i}: 他说\u2028"三"\t{i},000\n' for i in range(250)), "mgsm_zh.tsv")
-    found = readers.problems("mgsm_zh", tmp_path)
+    found = catalogue.problems("mgsm_zh", tmp_path)
     assert (found[7].id, found[7].question, found[7].gold) == ("mgsm_zh-test-7", '7: 他说\u2028"三"', "7000")
 
 
@@ -96,7 +91,7 @@ def test_svamp_as_its_authors_publish_it_names_the_same_problems(tmp_path):
     found = list(rows("svamp"))
     write(tmp_path / "a", "svamp", json.dumps(found), "SVAMP.json")
     write(tmp_path / "b", "svamp", reversed(found))
-    assert readers.problems("svamp", tmp_path / "a") == readers.problems("svamp", tmp_path / "b")[::-1]
+    assert catalogue.problems("svamp", tmp_path / "a") == catalogue.problems("svamp", tmp_path / "b")[::-1]
 
 
 def test_asdiv_as_its_authors_publish_it_leaves_out_problems_with_several_answers(tmp_path):
@@ -109,7 +104,7 @@ def test_asdiv_as_its_authors_publish_it_leaves_out_problems_with_several_answer
 
     problems = [xml("several", "3 (boys); 4 (girls)"), *(xml(i, f"{i} (pins)") for i in range(2215))]
     write(tmp_path, "asdiv", f"<Machine-Reading>{''.join(problems)}</Machine-Reading>", "ASDiv.xml")
-    found = readers.problems("asdiv", tmp_path)
+    found = catalogue.problems("asdiv", tmp_path)
     assert (found[0].id, found[0].question, found[0].gold) == ("asdiv-test-0", "0: a < b. How many?", "0")
     assert found[0].meta == {"type": "Difference", "formula": "7-2=5"}
 
@@ -124,7 +119,7 @@ def test_math_as_its_authors_publish_it_is_named_by_file_and_without_its_trainin
             member = tarfile.TarInfo(f"MATH/{name}.json")
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
-    found = readers.problems("math", tmp_path)
+    found = catalogue.problems("math", tmp_path)
     assert [p.id for p in found[:5]] == [
         f"math-test-{name}" for name in ("algebra-9", "algebra-10", "geometry-9", "geometry-10", "number_theory-0")
     ]
@@ -146,7 +141,7 @@ def test_a_broken_file_is_one_line_that_names_it_and_the_way_out(tmp_path, suite
     path.parent.mkdir()
     path.write_bytes(content.encode("utf-8", "surrogateescape"))
     with pytest.raises(UserError, match=r"--data_dir") as e:
-        readers.problems(suite, tmp_path)
+        catalogue.problems(suite, tmp_path)
     assert str(path) in str(e.value)
     assert "\n" not in str(e.value)
 
@@ -156,7 +151,7 @@ def test_a_bad_line_is_named_and_missed(tmp_path, caplog):
     found[1:4] = ['{"torn\n', {"grade": 1}, found[3] | {"question": 5}]
     path = write(tmp_path, "cmath", found)
     with caplog.at_level(logging.WARNING), pytest.raises(UserError, match="1098 problems, but 1095 were found"):
-        readers.problems("cmath", tmp_path)
+        catalogue.problems("cmath", tmp_path)
     for message in (f"{path}:2: skipped", f"{path}:3: skipped, the field 'question' is missing", f"{path}:4: skipped"):
         assert message in caplog.text
     assert "skipped 1 bad line" in caplog.text
@@ -165,7 +160,7 @@ def test_a_bad_line_is_named_and_missed(tmp_path, caplog):
 
 def test_a_gsm8k_row_without_a_marked_answer_is_no_problem(tmp_path, caplog):
     path = write(tmp_path, "gsm8k", [*rows("gsm8k"), {"question": "Why?", "answer": "Because."}])
-    assert len(readers.problems("gsm8k", tmp_path)) == 1319
+    assert len(catalogue.problems("gsm8k", tmp_path)) == 1319
     assert f"{path}:1320: skipped" in caplog.text
 
 
@@ -173,7 +168,7 @@ def test_a_gsm8k_row_without_a_marked_answer_is_no_problem(tmp_path, caplog):
 def test_another_number_of_problems_than_was_published_is_refused_in_one_line(tmp_path, n):
     path = write(tmp_path, "mgsm_zh", rows("mgsm_zh", n))
     with pytest.raises(UserError, match=rf"mgsm_zh has 250 problems, but {n} were found in .*--data_dir.*limit") as e:
-        readers.problems("mgsm_zh", tmp_path, limit=10)
+        catalogue.problems("mgsm_zh", tmp_path, limit=10)
     assert str(path) in str(e.value)
     assert "\n" not in str(e.value)
 
@@ -189,9 +184,9 @@ SUBJECTS = {
 }
 
 
-@pytest.mark.parametrize("suite", layouts.LAYOUTS)
+@pytest.mark.parametrize("suite", [name for name, suite in catalogue.SUITES.items() if suite.layout])
 def test_published_files_are_read_whole(real_data, suite, caplog):
-    problems = readers.problems(suite, real_data)
+    problems = catalogue.problems(suite, real_data)
     assert len(problems) == len({p.id for p in problems}) == catalogue.find(suite).size
     assert not caplog.records
     if suite == "math":
@@ -201,7 +196,7 @@ def test_published_files_are_read_whole(real_data, suite, caplog):
 @pytest.mark.parametrize("suite", ["svamp", "asdiv", "mawps"])
 @pytest.mark.parametrize("grader", ["reference", "strict"])
 def test_every_gold_is_right_by_itself(real_data, suite, grader):
-    problems = readers.problems(suite, real_data)
+    problems = catalogue.problems(suite, real_data)
     items = [graders.Item(suite, p.question, p.gold, f"The answer is \\boxed{{{p.gold}}}.") for p in problems]
     verdicts = graders.grade_all(items, grader=grader, workers=1)
     assert [p.gold for p, v in zip(problems, verdicts, strict=True) if not v.correct] == []

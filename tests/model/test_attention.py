@@ -1,0 +1,41 @@
+"""What is visible, as literal masks; and the precision of scores."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dsmath.model.attention import Cached, Packed, attention, mask
+
+
+def test_packed_rows_see_their_own_segment_up_to_themselves():
+    visible = Packed(jnp.array([[1, 1, 2, 2, 0]]))
+    assert mask(visible, 5)[0].astype(int).tolist() == [
+        [1, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0],
+        [0, 0, 1, 0, 0],
+        [0, 0, 1, 1, 0],
+        [0, 0, 0, 0, 0],
+    ]
+
+
+def test_a_cache_is_seen_up_to_and_including_the_own_position():
+    visible = Cached(jnp.array([[0, 1], [2, 3]]))
+    assert mask(visible, 4).astype(int).tolist() == [
+        [[1, 0, 0, 0], [1, 1, 0, 0]],
+        [[1, 1, 1, 0], [1, 1, 1, 1]],
+    ]
+
+
+def test_in_bf16_scores_are_as_near_to_f32_as_their_inputs_allow():
+    """At head size 128: queries that are scaled before they are multiplied are rounded once more, to 0.0031."""
+    T, H = 64, 128
+    q, k, v = (jax.random.normal(key, (1, T, 4, H)) for key in jax.random.split(jax.random.key(0), 3))
+    low = [x.astype(jnp.bfloat16) for x in (q, k, v)]
+
+    def attend(q, k, v):
+        visible = Packed(jnp.ones((1, T), jnp.int32))
+        return attention(q, k.swapaxes(1, 2), v.swapaxes(1, 2), visible).astype(jnp.float32)
+
+    exact = attend(*(x.astype(jnp.float32) for x in low))
+    error = np.linalg.norm(attend(*low) - exact) / np.linalg.norm(exact)
+    assert error < 0.0026
