@@ -21,7 +21,7 @@ import transformers
 
 from dsmath.config import Arch
 from dsmath.engine.engine import Engine
-from dsmath.model import decoder, gguf, hf, smollm2
+from dsmath.model import decoder, gguf, smollm2
 from dsmath.suites import catalogue
 from dsmath.text import template, tokenizer
 from dsmath.text.generator import Request, Sampling
@@ -75,7 +75,7 @@ def timed(run: Callable[..., list[Ids]], *args: object) -> tuple[list[Ids], floa
 def load_peer(arch: Arch, params: decoder.Params, ends: list[int]) -> transformers.LlamaForCausalLM:
     """The same weights in `transformers`."""
     with tempfile.TemporaryDirectory() as folder:
-        hf.save(Path(folder), params, arch, bos=None, eos=ends[0], dtype="float32")
+        folder.save(Path(folder), params, arch, bos=None, eos=ends[0], dtype="float32")
         return transformers.LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
 

@@ -27,7 +27,7 @@ import transformers
 
 from dsmath import config
 from dsmath.data import gsm8k, pipeline
-from dsmath.model import decoder, gguf, hf, smollm2
+from dsmath.model import decoder, gguf, smollm2
 from dsmath.records import Example
 from dsmath.sharding import make_mesh, place
 from dsmath.text import template, tokenizer
@@ -81,7 +81,7 @@ class Peer:
 
     def __init__(self, arch: config.Arch, params: decoder.Params, eos: int):
         with tempfile.TemporaryDirectory() as folder:
-            hf.save(Path(folder), params, arch, bos=None, eos=eos, dtype="float32")
+            folder.save(Path(folder), params, arch, bos=None, eos=eos, dtype="float32")
             self._model = transformers.LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
         self._model.config.use_cache = False
         self._model.train()

@@ -1,7 +1,10 @@
-"""Write a run's checkpoint as an HF folder that `transformers` loads: config.json, safetensors, tokenizer.
+"""Write a run's checkpoint as an HF folder that `transformers` loads and serves.
+
+config.json, generation_config.json, safetensors, the tokenizer, and a chat template that renders the prompt that the
+model was trained on. The model is the one that the run was trained with; an earlier export in the folder is replaced.
 
 Example:
-  dsmath convert --config configs/sft_demo.py --workdir runs/demo --out runs/demo/hf
+  dsmath convert --workdir runs/demo --out runs/demo/hf
 """
 
 from pathlib import Path
@@ -10,6 +13,7 @@ from typing import Any
 from absl import flags
 
 from dsmath.cli import experiment
+from dsmath.config import need
 from dsmath.error import UserError
 
 
@@ -23,14 +27,27 @@ def define(values: flags.FlagValues) -> None:
 
 def run(values: flags.FlagValues) -> dict[str, Any]:
     """Convert, and return where and what."""
-    from dsmath.model import hf
+    from dsmath.cli import subject
+    from dsmath.model import folder
     from dsmath.sharding import make_mesh
+    from dsmath.text import codec
+    from dsmath.text import template as templates
 
-    settings, workdir = experiment.settings(values), experiment.workdir(values)
+    run = experiment.run_of(values)
+    settings = experiment.settings_of_run(values, run)
     if not values.out:
         raise UserError("--out is missing; expected the folder to write")
-    step, params = experiment.weights(settings, workdir, values.step, make_mesh(settings.mesh))
-    tokenizer = experiment.tokenizer(settings, workdir)
-    hf.save(Path(values.out), params, settings.model, bos=tokenizer.bos, eos=tokenizer.eos, dtype=values.dtype)
-    tokenizer.save(Path(values.out))
-    return {"out": values.out, "step": step, "dtype": values.dtype}
+    template = templates.find(need(settings.start, "start").template)
+    step, arch, params = subject.open_step(settings, run, values.step, make_mesh(settings.mesh))
+    tokens = subject.tokenizer(settings, run)
+    folder.save(
+        Path(values.out),
+        params,
+        arch,
+        bos=tokens.bos,
+        eos=codec.end_token(template, tokens),
+        dtype=values.dtype,
+        save_tokenizer=tokens.save,
+        chat_template=template.chat_template(),
+    )
+    return {"out": values.out, "step": step, "dtype": values.dtype, "template": template.name}

@@ -101,6 +101,7 @@ def evaluate(
 def _of_folder(values: flags.FlagValues) -> tuple[runs.Run, config.Config]:
     """An evaluation of a folder of weights: what --config doesn't say, the folder and the recipe do."""
     from dsmath.cli import subject
+    from dsmath.model import weights
 
     folder = Path(values.weights)
     run = runs.Run(values.workdir or Path("runs") / folder.resolve().name)
@@ -113,10 +114,8 @@ def _of_folder(values: flags.FlagValues) -> tuple[runs.Run, config.Config]:
     else:
         base = recipes.experiment(mesh=recipes.mesh(), eval=recipes.evaluation(), sandbox=recipes.sandbox())
         settings = config.parse(config.Config, base.to_dict())
-    arch, start = subject.of_folder(folder, values.template)
-    if settings.model is not None:
-        subject.require_same_model(settings.model, arch, str(folder))
-    return run, dataclasses.replace(settings, model=arch, start=start)
+    start = subject.start_of_folder(folder, values.template)
+    return run, dataclasses.replace(settings, model=weights.arch_of(start.weights, settings.model), start=start)
 
 
 def _track(made: Iterable[Trajectory], what: str, total: int, done: int) -> Iterator[Trajectory]:

@@ -43,53 +43,6 @@ def tokenizer(settings: config.Config, run: runs.Run) -> tokenizers.Tokenizer:
     return tokenizers.load(Path(start.weights))
 
 
-def start_weights(settings: config.Config) -> tuple[Arch, "Params"]:
-    """The architecture and the parameters (layers stacked, f32) that the run starts from.
-
-    Raises UserError where config.model is not the architecture of the weights.
-    """
-    import functools
-
-    import jax
-
-    from dsmath.model import decoder, gguf, hf, smollm2
-
-    source = need(settings.start, "start").weights
-    log.info("start weights: %s", source)
-    if source == "random":
-        arch = need(settings.model, "model")
-        return arch, jax.jit(functools.partial(decoder.init, arch))(jax.random.key(settings.seed))
-    arch, params = gguf.load(smollm2.fetch()) if source == "smollm2" else hf.load(Path(source))
-    if settings.model is not None:
-        require_same_model(settings.model, arch, source)
-    return settings.model or arch, params
-
-
-def require_same_model(ours: Arch, theirs: Arch, source: str) -> None:
-    """Raise UserError where config.model is not the architecture of the weights; it may have fewer positions."""
-    for field in dataclasses.fields(Arch):
-        a, b = getattr(ours, field.name), getattr(theirs, field.name)
-        if a != b and not (field.name == "max_positions" and a < b):
-            raise UserError(
-                f"config.model.{field.name} is {a}, but in the weights {source!r} it is {b}; make them agree"
-            )
-
-
-def weights(
-    settings: config.Config, run: runs.Run, step: int | None, mesh: "jax.sharding.Mesh"
-) -> tuple[int, Arch, "Params"]:
-    """The step, the last one if None is asked for, the architecture and the parameters; step 0 starts the run."""
-    from dsmath.train import checkpoints
-
-    step = checkpoints.latest_step(run.workdir) if step is None else step
-    if step is None:
-        raise UserError(f"no checkpoint in {run.workdir}; train first, or give --step=0 for the start weights")
-    if step == 0:
-        return 0, *start_weights(settings)
-    arch = need(settings.model, "model")
-    return step, arch, checkpoints.restore_params(run.workdir, step, mesh, arch)
-
-
 def load(settings: config.Config, run: runs.Run, step: int | None) -> "Subject":
     """The model of a step in the engine of this host's devices. `settings.eval` has its budgets."""
     import jax.numpy as jnp
@@ -104,7 +57,7 @@ def load(settings: config.Config, run: runs.Run, step: int | None) -> "Subject":
     start, budgets = need(settings.start, "start"), need(settings.eval, "eval")
     mesh, template = make_mesh(settings.mesh), templates.find(start.template)
     tokens = tokenizer(settings, run)
-    step, arch, params = weights(settings, run, step, mesh)
+    step, arch, params = open_step(settings, run, step, mesh)
     check_vocabulary(tokens, arch)
     name = f"{start.weights} + {step} steps of {run.name}" if step else start.weights
     dtype = runtime.compute_dtype()
@@ -128,6 +81,17 @@ def load(settings: config.Config, run: runs.Run, step: int | None) -> "Subject":
     return Subject(engine, template, f"{name} ({fingerprint(params)})", step, facts)
 
 
+def open_step(
+    settings: config.Config, run: runs.Run, step: int | None, mesh: "jax.sharding.Mesh"
+) -> tuple[int, Arch, "Params"]:
+    """The step, the last one if None is asked for, its architecture and its parameters, to decode with."""
+    from dsmath.model import weights
+    from dsmath.sharding import DECODING
+
+    source = need(settings.start, "start").weights
+    return weights.open_step(run, step, source, settings.model, seed=settings.seed, mesh=mesh, rules=DECODING)
+
+
 def check_vocabulary(tokens: tokenizers.Tokenizer, arch: Arch) -> None:
     """Raise UserError where a tokenizer has tokens that the model doesn't."""
     if tokens.vocab_size > arch.vocab_size:
@@ -137,15 +101,12 @@ def check_vocabulary(tokens: tokenizers.Tokenizer, arch: Arch) -> None:
         )
 
 
-def of_folder(folder: Path, template: str | None) -> tuple[Arch, Start]:
-    """The architecture of an HF folder, and how to start from it; its template is the one that it was written with.
+def start_of_folder(folder: Path, template: str | None) -> Start:
+    """How to start from an HF folder; its template is the one that it was written with.
 
     Raises UserError where that is none of ours and no `template` is named.
     """
-    from dsmath.model import hf
-
-    arch = hf.read_arch(folder)
-    return arch, Start(str(folder), "weights", template or _template_of(folder))
+    return Start(str(folder), "weights", templates.find(template or _template_of(folder)).name)
 
 
 def _template_of(folder: Path) -> str:

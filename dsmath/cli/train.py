@@ -39,22 +39,24 @@ def train(settings: config.Config, run: runs.Run, *, console: rich.console.Conso
     """Train the experiment in its folder from its latest checkpoint, or from its start, and show how it ended."""
     from dsmath.cli import subject
     from dsmath.data import mixture
+    from dsmath.model import weights
     from dsmath.text import template as templates
     from dsmath.train import loop
 
     runtime.start()
     examples = mixture.examples(run.data, settings)
-    arch = settings.model or subject.start_weights(settings)[0]
+    start = need(settings.start, "start")
+    arch = weights.arch_of(start.weights, settings.model)
     settings = dataclasses.replace(settings, model=arch)
     tokens = subject.tokenizer(settings, run)
     subject.check_vocabulary(tokens, arch)
     last = loop.fit(
         settings,
         run,
-        params=lambda: subject.start_weights(settings)[1],
+        params=lambda: weights.open_start(start.weights, arch, seed=settings.seed)[1],
         source=examples,
         tokenizer=tokens,
-        template=templates.find(need(settings.start, "start").template),
+        template=templates.find(start.template),
         progress=True,
     )
     if last:

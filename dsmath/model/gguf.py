@@ -7,7 +7,8 @@ import numpy as np
 
 from dsmath.config import Arch
 from dsmath.error import UserError
-from dsmath.model import decoder, hf
+from dsmath.model import decoder, stacking
+from dsmath.model.stacking import Place
 
 ENDS = {"embed": "token_embd.weight", "norm": "output_norm.weight", "head": "output.weight"}
 LAYER = {
@@ -23,25 +24,34 @@ LAYER = {
 }
 
 
+def read_arch(path: Path) -> Arch:
+    """The architecture of a Llama GGUF. Raises UserError if it can't be read."""
+    return _arch(_open(path))
+
+
 def load(path: Path) -> tuple[Arch, decoder.Params]:
     """The architecture of a Llama GGUF and its parameters, stacked, as f32 numpy arrays."""
-    try:
-        reader = gguf.GGUFReader(path)
-    except (OSError, ValueError) as e:
-        raise UserError(f"cannot read {path}: {e}; the file is truncated or not GGUF: fetch it again") from e
+    reader = _open(path)
     arch = _arch(reader)
     tensors = {tensor.name: tensor for tensor in reader.tensors}
 
-    def read(weight_path: tuple, shape: tuple[int, ...]) -> np.ndarray:
-        where, name = weight_path[:-1], weight_path[-1]
-        full = f"blk.{where[1]}.{LAYER[name]}" if where else ENDS[name]
+    def read(place: Place, shape: tuple[int, ...]) -> np.ndarray:
+        name = place[-1]
+        full = ENDS[place[0]] if len(place) == 1 else f"blk.{place[1]}.{LAYER[place[2]]}"
         if full not in tensors:
             raise UserError(f"{path} has no tensor {full}; expected a GGUF of the Llama architecture")
         tensor = gguf.dequantize(tensors[full].data, tensors[full].tensor_type)
-        weight = hf.check_shape(tensor, full, shape, of=path)
+        weight = stacking.split(tensor, place, shape, called=full, of=path)
         return _half_split(weight) if name in ("q", "k") else weight
 
-    return arch, hf.fill(arch, read)
+    return arch, stacking.fill(arch, read)
+
+
+def _open(path: Path) -> gguf.GGUFReader:
+    try:
+        return gguf.GGUFReader(path)
+    except (OSError, ValueError) as e:
+        raise UserError(f"cannot read {path}: {e}; the file is truncated or not GGUF: fetch it again") from e
 
 
 def _half_split(weight_NHD: np.ndarray) -> np.ndarray:

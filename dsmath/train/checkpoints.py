@@ -13,12 +13,10 @@ import grain
 import jax
 import orbax.checkpoint as ocp
 
-from dsmath.config import Arch
 from dsmath.data.pipeline import Rows
 from dsmath.error import UserError
-from dsmath.model import decoder
+from dsmath.model.checkpoint import damage
 from dsmath.runs import Run
-from dsmath.sharding import shardings
 from dsmath.train.step import TrainState
 
 
@@ -54,7 +52,8 @@ class Checkpoints:
 
     def check(self, step: int) -> None:
         """Raise UserError if the run was started with another number of processes."""
-        run = self._manager.restore(step, args=ocp.args.Composite(run=ocp.args.JsonRestore()))["run"]
+        with damage(self._folder / str(step)):
+            run = self._manager.restore(step, args=ocp.args.Composite(run=ocp.args.JsonRestore()))["run"]
         if run["processes"] != jax.process_count():
             raise UserError(
                 f"{self._folder} was written by {run['processes']} processes, now there are {jax.process_count()}; "
@@ -63,14 +62,15 @@ class Checkpoints:
 
     def restore(self, step: int, abstract: TrainState, rows: Rows) -> TrainState:
         """The state of a step, with the shardings of `abstract`; `rows` is set to go on behind it."""
-        restored = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                params=ocp.args.StandardRestore(abstract.params),
-                optimizer=ocp.args.StandardRestore({"step": abstract.step, "opt_state": abstract.opt_state}),
-                iterator=grain.checkpoint.CheckpointRestore(rows),
-            ),
-        )
+        with damage(self._folder / str(step)):
+            restored = self._manager.restore(
+                step,
+                args=ocp.args.Composite(
+                    params=ocp.args.StandardRestore(abstract.params),
+                    optimizer=ocp.args.StandardRestore({"step": abstract.step, "opt_state": abstract.opt_state}),
+                    iterator=grain.checkpoint.CheckpointRestore(rows),
+                ),
+            )
         return TrainState(restored["optimizer"]["step"], restored["params"], restored["optimizer"]["opt_state"])
 
     def __enter__(self) -> "Checkpoints":
@@ -81,30 +81,6 @@ class Checkpoints:
         with _disk_errors(self._folder):
             self._manager.wait_until_finished()
             self._manager.close()
-
-
-def latest_step(run: Run) -> int | None:
-    """The step of the last whole checkpoint of a run, None if there is none."""
-    return max(ocp.utils.checkpoint_steps(run.checkpoints), default=None) if run.checkpoints.is_dir() else None
-
-
-def restore_params(run: Run, step: int | None, mesh: jax.sharding.Mesh, arch: Arch) -> decoder.Params:
-    """The parameters alone (f32, layers stacked) of a step, or of the last one, placed on a mesh for evaluation.
-
-    Raises UserError if there is no such checkpoint.
-    """
-    folder = run.checkpoints.absolute()
-    found = latest_step(run) if step is None else step
-    if found is None or not (folder / str(found)).is_dir():
-        wanted = "checkpoint" if step is None else f"checkpoint of step {step}"
-        raise UserError(f"no {wanted} in {folder}; train first, or name another --workdir")
-    abstract = jax.tree.map(
-        lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-        jax.eval_shape(lambda: decoder.init(arch, jax.random.key(0))),
-        shardings(decoder.axes(arch), mesh),
-    )
-    with ocp.CheckpointManager(folder, options=ocp.CheckpointManagerOptions(read_only=True)) as manager:
-        return manager.restore(found, args=ocp.args.Composite(params=ocp.args.StandardRestore(abstract)))["params"]
 
 
 @contextlib.contextmanager

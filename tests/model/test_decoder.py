@@ -12,7 +12,8 @@ import transformers
 
 from dsmath.config import Arch
 from dsmath.model import cache as caches
-from dsmath.model import decoder, gguf, hf, smollm2
+from dsmath.model import decoder, gguf, smollm2
+from dsmath.model import folder as folders
 from dsmath.records import Source
 from dsmath.text import template, tokenizer
 from dsmath.text.codec import TokenCodec
@@ -88,7 +89,7 @@ def padded(sequences):
 def small(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("hf")
     params = random_params(request.param)
-    hf.save(folder, params, request.param, bos=0, eos=1, dtype="float32")
+    folders.save(folder, params, request.param, bos=0, eos=1, dtype="float32")
     return request.param, params, peer(folder)
 
 

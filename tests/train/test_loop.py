@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,10 +19,10 @@ import pytest
 from dsmath import journal
 from dsmath.config import Config, Mesh
 from dsmath.error import UserError
+from dsmath.model import checkpoint
 from dsmath.runs import Run
-from dsmath.sharding import make_mesh
+from dsmath.sharding import TRAINING, make_mesh
 from dsmath.text import tokenizer
-from dsmath.train import checkpoints
 from tests.conftest import ROOT
 from tests.train.conftest import CONFIG, ROW_LENGTH, make_tokenizer
 from tests.train.run_fit import LONG, fit
@@ -44,7 +45,8 @@ def metrics(workdir: Path) -> list[dict]:
 
 
 def params(workdir: Path, step: int | None = None):
-    return checkpoints.restore_params(Run(workdir), step, make_mesh(CONFIG.mesh), CONFIG.model)
+    step = step or checkpoint.latest_step(Run(workdir))
+    return checkpoint.restore(Run(workdir), step, CONFIG.model, make_mesh(CONFIG.mesh), TRAINING)
 
 
 def change(config: Config, **train) -> Config:
@@ -80,14 +82,14 @@ def test_sigterm_saves_the_step_and_leaves_cleanly(tmp_path):
     threading.Thread(target=terminate).start()
     last = fit(change(LONG, steps=100_000), tmp_path)
     assert signal.getsignal(signal.SIGTERM) == before
-    step = checkpoints.latest_step(Run(tmp_path))
+    step = checkpoint.latest_step(Run(tmp_path))
     assert 2 <= step == last["step"] < 100_000
     assert [r["step"] for r in metrics(tmp_path)] == list(range(1, step + 1))
 
 
 def test_a_finished_run_keeps_the_last_checkpoints_and_the_tokenizer(finished):
     assert sorted(int(p.name) for p in (finished / "checkpoints").iterdir()) == [35, 40]
-    assert checkpoints.latest_step(Run(finished)) == 40
+    assert checkpoint.latest_step(Run(finished)) == 40
     assert tokenizer.load(finished / "tokenizer").encode("Add 3") == make_tokenizer().encode("Add 3")
     assert list((finished / "tensorboard").iterdir())
 
@@ -155,9 +157,33 @@ def test_a_run_from_before_a_field_existed_goes_on(tmp_path, finished):
     assert stored.read_text() == text
 
 
-def test_a_missing_checkpoint_is_named(tmp_path, finished):
-    with pytest.raises(UserError, match=r"no checkpoint in .*; train first"):
-        params(tmp_path)
+@pytest.mark.parametrize("item", ["params", "optimizer", "iterator"])
+def test_a_checkpoint_with_a_truncated_file_is_one_line_that_names_the_step_and_the_way_on(finished, tmp_path, item):
+    """The largest file of each part; without that checkpoint, the run goes on from the one before."""
+    copy = tmp_path / "run"
+    shutil.copytree(finished, copy)
+    found = (copy / "checkpoints" / "40" / item).rglob("*")
+    files = [path for path in found if path.is_file() and path.name != "commit_success.txt"]
+    largest = max(files, key=lambda path: path.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[: largest.stat().st_size // 2])
+    longer = change(LONG, steps=41)
+    with pytest.raises(UserError, match=r"checkpoint of step 40 in .*/40 is damaged .*remove that folder") as e:
+        fit(longer, copy)
+    assert "\n" not in str(e.value)
+    shutil.rmtree(copy / "checkpoints" / "40")
+    assert fit(longer, copy)["step"] == 41
+
+
+def test_parameters_that_do_not_fit_the_config_are_named(finished):
+    other = dataclasses.replace(CONFIG.model, intermediate_size=24)
+    with pytest.raises(UserError, match=r"layers.down is \[2, 16, 32\], but config.model makes it \[2, 16, 24\]"):
+        checkpoint.restore(Run(finished), 40, other, make_mesh(CONFIG.mesh), TRAINING)
+    other = dataclasses.replace(CONFIG.model, tie_embeddings=False)
+    with pytest.raises(UserError, match=r"parameter head is missing, but config.model makes it \[384, 16\]"):
+        checkpoint.restore(Run(finished), 40, other, make_mesh(CONFIG.mesh), TRAINING)
+
+
+def test_a_missing_checkpoint_is_named(finished):
     with pytest.raises(UserError, match="no checkpoint of step 7 in"):
         params(finished, 7)
 

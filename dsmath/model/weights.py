@@ -1,0 +1,70 @@
+"""One opener for weights, wherever they lie: "random", "smollm2", an HF folder, a checkpoint of a run."""
+
+import dataclasses
+import functools
+import logging
+from pathlib import Path
+
+import jax
+
+from dsmath.config import Arch
+from dsmath.error import UserError
+from dsmath.model import checkpoint, decoder, folder, gguf, smollm2
+from dsmath.runs import Run
+from dsmath.sharding import Rules
+
+log = logging.getLogger(__name__)
+
+RANDOM, SMOLLM2 = "random", "smollm2"
+
+
+def arch_of(source: str, wanted: Arch | None) -> Arch:
+    """The architecture of start weights; `wanted` is what the config says, if it does, and must agree.
+
+    `wanted` may have fewer positions. Raises UserError where they differ, or random weights are of no architecture.
+    """
+    if source == RANDOM:
+        if wanted is None:
+            raise UserError("config.model is missing; random weights need it, see dsmath/recipes.py")
+        return wanted
+    found = gguf.read_arch(smollm2.fetch()) if source == SMOLLM2 else folder.read_arch(Path(source))
+    return found if wanted is None else _agreed(wanted, found, source)
+
+
+def open_start(source: str, wanted: Arch | None, *, seed: int) -> tuple[Arch, decoder.Params]:
+    """The architecture and the parameters (f32, layers stacked) that a run starts from; `seed` is of random ones.
+
+    Raises UserError for what can't be read, and as `arch_of`.
+    """
+    arch = arch_of(source, wanted)
+    log.info("start weights: %s", source)
+    if source == RANDOM:
+        return arch, jax.jit(functools.partial(decoder.init, arch))(jax.random.key(seed))
+    _, params = gguf.load(smollm2.fetch()) if source == SMOLLM2 else folder.load(Path(source))
+    return arch, params
+
+
+def open_step(
+    run: Run, step: int | None, source: str, wanted: Arch | None, *, seed: int, mesh: jax.sharding.Mesh, rules: Rules
+) -> tuple[int, Arch, decoder.Params]:
+    """A step of a run, the last one for None, its architecture and parameters; step 0 is what it starts from.
+
+    Raises UserError if there is no such checkpoint, and as `open_start`.
+    """
+    step = checkpoint.latest_step(run) if step is None else step
+    if step is None:
+        raise UserError(f"no checkpoint in {run.checkpoints}; train first, or give --step=0 for the start weights")
+    if step == 0:
+        return 0, *open_start(source, wanted, seed=seed)
+    arch = arch_of(source, wanted) if wanted is None else wanted
+    return step, arch, checkpoint.restore(run, step, arch, mesh, rules)
+
+
+def _agreed(ours: Arch, theirs: Arch, source: str) -> Arch:
+    for field in dataclasses.fields(Arch):
+        a, b = getattr(ours, field.name), getattr(theirs, field.name)
+        if a != b and not (field.name == "max_positions" and a < b):
+            raise UserError(
+                f"config.model.{field.name} is {a}, but in the weights {source!r} it is {b}; make them agree"
+            )
+    return ours
