@@ -69,6 +69,23 @@ class Hidden:
         if name.partition(".")[0] in ("tensorflow", "torch", "transformers"):
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Hidden())
-import dsmath.data.mixture, dsmath.train.loop, dsmath.engine.engine, dsmath.model.hf, dsmath.model.gguf
+import dsmath.data.mixture, dsmath.train.loop, dsmath.engine.engine, dsmath.model.weights
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# A training source and a suite are of one data set; a verb is named after its room; a room after its main module.
+SAME_NAME = {"gsm8k", "embedded", "train", "score", "report", "rollout", "engine"}
+
+
+def test_no_two_modules_share_a_name_by_chance():
+    paths = [path for path in (ROOT / "dsmath").rglob("*.py") if path.name != "__init__.py"]
+    names = [path.stem for path in paths] + [path.parent.name for path in (ROOT / "dsmath").rglob("__init__.py")]
+    shared = {name for name in names if names.count(name) > 1}
+    assert shared <= SAME_NAME
+
+
+def test_no_file_is_longer_than_can_be_read_in_one_go():
+    long = {str(p.relative_to(ROOT)): n for p in ROOT.rglob("*.py") if ".venv" not in p.parts
+            and (n := len(p.read_text().splitlines())) > 400}  # fmt: skip
+    assert long == {}

@@ -2,7 +2,8 @@
 
   --workdir grades every WORKDIR/evals/STEP/SUITE-MODE/trajectories.jsonl, and writes scores.jsonl and summary.json
             beside it.
-  --outputs grades a file, and writes its lines to --out with prediction, answer, correct and reason added. A line holds
+  --outputs grades a file, and writes its lines to --out with prediction, answer, correct and reason added; killed, the
+            same command goes on behind what is in OUT.partial. A line holds
             question, output, gold_source, and if need be suite; the predictions.json of DeepSeekMath's evaluation code
             and ToRA's output files are read, too.
   --grader  names one; if not given, the one used before, else reference. With "all", every grader's verdicts stand side
@@ -39,6 +40,11 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_string("outputs", None, "file of outputs to grade", values)
     flags.DEFINE_string("suite", None, "suite of the outputs that don't say theirs", values)
     flags.DEFINE_string("out", None, "file to write the graded outputs to", values)
+
+
+def resumes(values: flags.FlagValues) -> bool:
+    """Whether the same command goes on where it was: the grading of a file does."""
+    return values.outputs is not None
 
 
 def run(values: flags.FlagValues) -> dict[str, Any]:

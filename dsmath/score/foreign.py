@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from dsmath.error import UserError
-from dsmath.suites import catalogue
+from dsmath.score.strict import extraction
+from dsmath.suites import catalogue, gsm8k
 
 Record = dict[str, Any]
+
+LONGEST_GOLD = 200  # characters of a short answer
 
 # What DeepSeekMath's evaluation calls the suites (configs/zero_shot_test_configs.json there).
 DATASETS = {"gsm8k-test": "gsm8k", "math-test": "math", "mgsm-zh": "mgsm_zh", "cmath": "cmath"}
@@ -35,7 +38,7 @@ def read(path: Path, suite: str | None = None) -> Iterator[Record]:
     for where, row in _rows(Path(path)):
         for record in _form(row)(row, suite, where):
             _check_suite(record, where)
-            yield record
+            yield record | {"gold_source": _gold(record, where)}
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Record]]:
@@ -145,6 +148,24 @@ def _strings(row: Record, name: str, where: str) -> list[str]:
     if not all(isinstance(value, str) for value in values):
         raise UserError(f"{where} has something else than texts in {name!r}")
     return values
+
+
+def _gold(record: Record, where: str) -> str:
+    """The gold as graders take it; GSM8K's may come as the whole solution, whose answer stands behind `####`."""
+    gold, suite = record["gold_source"], record["suite"]
+    if suite in catalogue.SOLUTIONS:
+        if not any(extraction.boxed(gold)):
+            raise UserError(f"{where} has a gold without a \\boxed answer: {_start(gold)}; expected MATH's solution")
+        return gold
+    if suite == gsm8k.SUITE.name and "####" in gold:
+        gold = gsm8k.gold({"answer": gold})
+    if not gold.strip() or "\n" in gold.strip() or len(gold) > LONGEST_GOLD:
+        raise UserError(f"{where} has a gold that is no short answer: {_start(gold)}; expected it in 'gold_source'")
+    return gold
+
+
+def _start(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:60]}...")
 
 
 def _check_suite(record: Record, where: str) -> None:

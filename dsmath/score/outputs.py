@@ -6,7 +6,8 @@ graders these are the reference grader's, and verdicts holds those of each grade
 
 import collections
 import dataclasses
-from collections.abc import Iterator
+import hashlib
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from dsmath import journal
 from dsmath.error import UserError
 from dsmath.score import foreign, graders, scoring
 from dsmath.score.counts.statistics import accuracy
+from dsmath.score.graders import Grading
+
+log = logging.getLogger(__name__)
 
 
 def score_outputs(
@@ -30,44 +34,44 @@ def score_outputs(
 ) -> dict[str, Any]:
     """Grade the outputs in a file, write `out` whole or not at all, and return a summary.
 
-    Where the file says what its authors' grader found, the summary counts the outputs on which ours differs. Several
-    outputs with the same id, or without ids for the same question, are samples of one problem: see `accuracy`. Shows a
-    progress bar on stderr. Raises UserError if the file can't be read, is empty or has a bad row.
+    Until all is graded, lines are in OUT.partial, behind which the same call goes on. Where the file says what its
+    authors' grader found, the summary counts the outputs on which ours differs. Several outputs with the same id, or
+    without ids for the same question, are samples of one problem: see `accuracy`. Shows a progress bar on stderr.
+    Raises UserError if the file can't be read, is empty or has a bad row.
     """
     records = list(foreign.read(path, suite))
     if not records:
         raise UserError(f"{path} holds no output; expected one per line")
-    items = [graders.Item(r["suite"], r["question"], r["gold_source"], r["output"]) for r in records]
-
-    def grade(name: str) -> Iterator[graders.Verdict]:
-        grading = graders.grade_all(items, grader=name, workers=workers, timeout_s=timeout_s)
-        stderr = rich.console.Console(stderr=True)
-        return rich.progress.track(grading, f"{Path(path).name}: {name}", total=len(items), console=stderr)
-
-    main, *rest = graders.GRADERS if grader == scoring.ALL else [grader]
-    graded = []
-
-    def lines() -> Iterator[str]:
-        others = {name: list(grade(name)) for name in rest}
-        for i, (record, verdict) in enumerate(zip(records, grade(main), strict=True)):
-            graded.append(record | dataclasses.asdict(verdict))
-            if rest:
-                graded[i]["verdicts"] = scoring.side_by_side(main, others, i, verdict)
-            yield journal.line(graded[i])
-
-    if Path(out).is_dir():
+    if out.is_dir():
         raise UserError(f"{out} is a folder; expected the file to write, such as {out}/scores.jsonl")
-    journal.write(Path(out), lines())  # opened before it is graded: a wrong path costs nothing
+    names = list(graders.GRADERS) if grader == scoring.ALL else [grader]
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    pinned = {"outputs": digest, "suite": suite, "grader": grader}
+    with journal.continued(out, pinned) as (lines, done), Grading(workers=workers, timeout_s=timeout_s) as grading:
+        if done:
+            log.info("%d of %d outputs are graded in %s already", len(done), len(records), lines.path)
+        left = records[len(done) :]
+        items = [graders.Item(r["suite"], r["question"], r["gold_source"], r["output"]) for r in left]
+        verdicts = zip(*(grading.grade_all(items, grader=name) for name in names), strict=True)
+        stderr = rich.console.Console(stderr=True)
+        shown = rich.progress.track(zip(left, verdicts, strict=True), path.name, total=len(left), console=stderr)
+        for record, (first, *others) in shown:
+            line = record | dataclasses.asdict(first)
+            if others:
+                by_name = zip(names, (first, *others), strict=True)
+                line["verdicts"] = {name: dataclasses.asdict(verdict) for name, verdict in by_name}
+            lines.append(line)
+            done.append(line)
     problems = [_problem(record) for record in records]
     return {
         "outputs": str(path),
         "out": str(out),
         "suites": sorted({record["suite"] for record in records}),
-        "grader": main,
-        **accuracy(problems, [record["correct"] for record in graded]),
-        "reasons": dict(sorted(collections.Counter(record["reason"] for record in graded).items())),
-        **({"graders": scoring.accuracies(problems, graded)} if rest else {}),
-        **_against_published(graded),
+        "grader": names[0],
+        **accuracy(problems, [line["correct"] for line in done]),
+        "reasons": dict(sorted(collections.Counter(line["reason"] for line in done).items())),
+        **({"graders": scoring.accuracies(problems, done)} if len(names) > 1 else {}),
+        **_against_published(done),
     }
 
 

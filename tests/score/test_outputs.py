@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -130,7 +131,62 @@ def test_missing_suite_empty_file_and_missing_file_are_refused(tmp_path):
     with pytest.raises(UserError, match="cannot read"):
         score_outputs(tmp_path / "nowhere", tmp_path / "out", suite="math")
     with pytest.raises(UserError, match="cannot write"):
-        score_outputs(write(tmp_path / "in", [PLAIN]), tmp_path / "in" / "out", suite="math", workers=1)
+        score_outputs(write(tmp_path / "in", [PLAIN]), tmp_path / "in" / "out", suite="gsm8k", workers=1)
+
+
+@pytest.mark.parametrize(
+    ("suite", "gold", "correct"),
+    [
+        ("gsm8k", "2 + 2 = <<2+2=4>>4\n#### 4", True),
+        ("gsm8k", "#### 5", False),
+        ("math", "It is $\\boxed{4}$.", True),
+        ("asdiv", "Mrs. Lovelace", False),
+    ],
+)
+def test_a_gold_may_be_short_or_a_solution_in_its_suites_form(tmp_path, suite, gold, correct):
+    path = write(tmp_path / "in", [PLAIN | {"suite": suite, "gold_source": gold}])
+    score_outputs(path, tmp_path / "out", workers=1)
+    assert [line["correct"] for line in read(tmp_path / "out")] == [correct]
+
+
+@pytest.mark.parametrize(
+    ("suite", "gold", "words"),
+    [
+        ("cmath", "2 + 2 = <<2+2=4>>4\n#### 4", "is no short answer: '2 + 2 = <<2+2=4>>4\\n#### 4'"),
+        ("gsm8k", "We add.\nSo it is 4.", "is no short answer"),
+        ("gsm8k", " ", "is no short answer"),
+        ("svamp", "x" * 300, "is no short answer"),
+        ("math", "4", "without a \\boxed answer: '4'"),
+    ],
+)
+def test_a_gold_that_cannot_be_one_is_refused_before_anything_is_graded(tmp_path, suite, gold, words):
+    path = write(tmp_path / "in", [PLAIN | {"suite": "gsm8k"}, PLAIN | {"suite": suite, "gold_source": gold}])
+    with pytest.raises(UserError) as e:
+        score_outputs(path, tmp_path / "out", workers=1)
+    assert f"{path}:2 " in str(e.value)
+    assert words in str(e.value)
+    assert "\n" not in str(e.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_killed_run_goes_on_behind_what_it_had_graded(tmp_path):
+    rows = [PLAIN | {"suite": "math", "gold_source": "\\boxed{x+1}", "output": f"\\boxed{{\\sin({i}x)}}"} for i in range(60)]
+    path, out, partial = write(tmp_path / "in", rows), tmp_path / "out", tmp_path / "out.partial"
+    line = [sys.executable, "-m", "dsmath.cli.main", "score", "--outputs", str(path), "--out", str(out)]
+    process = subprocess.Popen(line, stderr=subprocess.DEVNULL)
+    while not (partial.exists() and partial.read_bytes().count(b"\n") > 5):
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    before = partial.read_bytes()
+    summary = score_outputs(path, out, workers=1)
+    whole = score_outputs(path, tmp_path / "whole", workers=1)
+    assert 5 <= before.count(b"\n") - 1 < 60, "killed too late to show anything"
+    assert out.read_bytes().startswith(before[before.index(b"\n") + 1 : before.rindex(b"\n") + 1])
+    assert out.read_bytes() == (tmp_path / "whole").read_bytes()
+    assert summary | {"out": None} == whole | {"out": None}
+    assert not partial.exists()
 
 
 def test_an_item_that_hangs_costs_itself_alone(tmp_path):
