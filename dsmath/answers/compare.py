@@ -165,7 +165,7 @@ class Comparison:
         if isinstance(p, Relation) or isinstance(g, Relation):
             return isinstance(p, Relation) and isinstance(g, Relation) and self._relations_equal(p, g)
         if _is_collection(p) or _is_collection(g):
-            return self._several(labels.both_signs(p), labels.both_signs(g))
+            return self._several(*(self._solutions(labels.both_signs(node)) for node in (p, g)))
         for kind, rule in (
             (Sequence, self._sequences_equal),
             (Matrix, self._matrices_equal),
@@ -195,6 +195,16 @@ class Comparison:
     def _several(self, p_items: tuple[Node, ...], g_items: tuple[Node, ...]) -> bool:
         """Answers in any order, each once."""
         return _one_to_one(p_items, g_items, self.equal)
+
+    def _solutions(self, items: tuple[Node, ...]) -> tuple[Node, ...]:
+        """A list of tuples is a set of solutions: one that is repeated counts once."""
+        if not all(isinstance(item, Sequence) and item.left == "(" for item in items) or len(items) > _MOST_ITEMS:
+            return items
+        kept: list[Node] = []
+        for item in items:
+            if not any(self.equal(item, other) for other in kept):
+                kept.append(item)
+        return tuple(kept)
 
     def _pieces(self, node: Node) -> list[sets.Piece] | None:
         """The intervals of a set; None for a finite set, too, which is compared as what it is."""

@@ -1,11 +1,13 @@
 """What answers say besides their values: `x =` before a value, both signs of `\\pm`, letters."""
 
 import re
+import string
 from collections.abc import Callable
 
 from dsmath.answers import numeric
 from dsmath.answers.nodes import Apply, Node, Number, Quantity, Relation, Sequence, Symbol, Text
 
+CAPITALS = frozenset(string.ascii_uppercase)
 _UNIT_LETTERS = frozenset("mgshL")
 _MIRRORED = {">": "<", ">=": "<="}
 
@@ -17,7 +19,7 @@ def strip(p: Node, g: Node, equal: Callable[[Node, Node], bool]) -> tuple[Node, 
         return _ends(p), _ends(g)
     if _is_equation(p) and not isinstance(g, Relation):
         return _right_side(p, equal), g
-    if _is_equation(g) and not isinstance(p, Relation) and _is_name(g.sides[0]):
+    if _is_equation(g) and not isinstance(p, Relation) and (_is_name(g.sides[0]) or _is_measure(g.sides[0])):
         return p, g.sides[-1]
     if _is_membership(p) and not isinstance(g, Relation):
         return p.sides[1], g
@@ -64,6 +66,24 @@ def _is_name(node: Node) -> bool:
     if isinstance(node, Sequence):
         return all(map(_is_name, node.items))
     return isinstance(node, (Symbol, Text)) or (isinstance(node, Apply) and node.function.startswith("call "))
+
+
+def _is_measure(node: Node) -> bool:
+    r"""A length `AB`, `|AB|` or an area `[ABC]`, by the capital letters of its points; or the quotient of two such."""
+    if isinstance(node, Apply) and node.function == "/":
+        return all(map(_is_measure, node.arguments))
+    if isinstance(node, Apply) and node.function == "abs":
+        return _is_measure(node.arguments[0])
+    if isinstance(node, Sequence):
+        return (node.left, node.right, len(node.items)) == ("[", "]", 1) and _is_measure(node.items[0])
+    points = _factors(node)
+    return len(points) > 1 and all(isinstance(point, Symbol) and point.name in CAPITALS for point in points)
+
+
+def _factors(node: Node) -> tuple[Node, ...]:
+    if isinstance(node, Apply) and node.function == "*":
+        return tuple(factor for argument in node.arguments for factor in _factors(argument))
+    return (node,)
 
 
 def _has_number(node: Node) -> bool:

@@ -296,7 +296,7 @@ def _together(large: Quantity, small: Node) -> Quantity:
 
 
 def _unit_name(name: str, power: str) -> str:
-    if name.lower() in ("percent", "per cent"):
+    if name.lower() in ("percent", "per cent", "pct"):
         return "%"
     if name.lower() in ("degrees", "degree", "度"):
         return "degree"

@@ -13,6 +13,7 @@ from dsmath.answers.nodes import Apply, Node, Number, Relation, Sequence, Symbol
 INFINITY = Symbol("infty")
 MINUS_INFINITY = Apply("neg", (INFINITY,))
 _ONE = Number(Fraction(1))
+ZERO = Number(Fraction(0))
 REALS = Symbol("mathbb R")
 
 
@@ -71,6 +72,9 @@ def _of_relation(node: Relation, less) -> list[Piece] | None:
     operators, sides = node.operators, node.sides
     if not all(operator in ("<", "<=") for operator in operators):
         return None
+    if len(sides) == 3 and _is_absolute(sides[1]) and not less(sides[0], ZERO):
+        low, high = ((side, operator == "<=") for side, operator in zip(sides[::2], operators, strict=True))
+        return _mirrored(low, high)
     if len(sides) == 3 and _is_variable(sides[1]):
         return [Piece(sides[0], operators[0] == "<=", sides[2], operators[1] == "<=")]
     if len(sides) == 2 and _is_variable(sides[0]):
@@ -78,6 +82,12 @@ def _of_relation(node: Relation, less) -> list[Piece] | None:
     if len(sides) == 2 and _is_variable(sides[1]):
         return [Piece(sides[0], operators[0] == "<=", INFINITY, False)]
     return None
+
+
+def _mirrored(low: tuple[Node, bool], high: tuple[Node, bool]) -> list[Piece]:
+    """The numbers whose absolute value lies between two bounds, each closed or not."""
+    negative = [(Apply("neg", (bound,)), closed) for bound, closed in (high, low)]
+    return [Piece(*negative[0], *negative[1]), Piece(*low, *high)]
 
 
 def _without(points, less) -> list[Piece] | None:
@@ -148,6 +158,10 @@ def is_infinite(node: Node) -> bool:
 
 def _is_variable(node: Node) -> bool:
     return isinstance(node, Symbol) and node.name not in ("infty", "pi", "e", "i")
+
+
+def _is_absolute(node: Node) -> bool:
+    return isinstance(node, Apply) and node.function == "abs" and _is_variable(node.arguments[0])
 
 
 def _is_inequation(node: Node) -> bool:

@@ -193,7 +193,7 @@ def _letters(text: str, spaced: bool, upright: int) -> Iterator[Token]:
     elif (
         upright
         or len(text) >= 4
-        or text.lower() in ("and", "or")
+        or text.lower() in ("and", "or", "pct")
         or vocabulary.unit(text)
         or vocabulary.number(text) is not None
     ):

@@ -8,6 +8,30 @@ import pytest
 from dsmath.score.graders import grade
 
 SAME = {
+    "lists whose items have names": [
+        ("x_1=3, x_2=5", "3, 5"),
+        ("5, 3", "x_{1}=3, x_{2}=5"),
+        ("a=1,b=2", "(1,2)"),
+        ("(1,2,3)", "a=1, b=2, c=3"),
+    ],
+    "percent, abbreviated": [("12 pct", "12%"), ("12 pct", "0.12")],
+    "left sides that name what is measured": [
+        ("AB = 5", "5"),
+        ("5", "AB = 5"),
+        ("5", "|AB| = 5"),
+        (r"\frac{[ABC]}{[DEF]} = 4", "4"),
+        ("4", r"\frac{[ABC]}{[DEF]} = 4"),
+        ("2", r"\frac{AB}{CD}=2"),
+    ],
+    "absolute values between bounds": [
+        ("1<|x|<2", r"(-2,-1)\cup(1,2)"),
+        (r"(-2,-1]\cup[1,2)", r"1\le|x|<2"),
+        ("0<|x|<2", r"(-2,0)\cup(0,2)"),
+    ],
+    "solutions that are said twice": [
+        ("(1,2),(1,2),(3,4)", "(1,2),(3,4)"),
+        ("(3,4),(1,2)", "(1,2),(3,4),(2/2,2)"),
+    ],
     "unions are what they hold": [
         (r"(1,2)\cup[2,3)", "(1,3)"),
         (r"[2,3]\cup[1,2]", "[1,3]"),
@@ -189,6 +213,16 @@ SAME = {
 }
 
 DIFFERENT = {
+    "of lists with names and of what is named": [
+        ("x_1=3, x_2=5", "3, 6"),
+        ("b=1,a=2", "(1,2)"),
+        ("5", "a+b = 5"),
+        ("12 pct", "12"),
+        ("1<|x|<2", "(1,2)"),
+        ("-1<|x|<2", r"(-2,-1)\cup(1,2)"),
+        ("(1,2),(1,3)", "(1,2)"),
+        ("2,2,3", "2,3"),
+    ],
     "intervals that don't meet": [(r"(1,2)\cup(2,3)", "(1,3)")],
     "either is not both": [(r"x>2 \text{ and } x<5", r"(-\infty,\infty)"), ("x>2 or x<5", "(2,5)")],
     "another currency": [(r"5 \$", "5 cents")],

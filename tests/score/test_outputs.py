@@ -170,7 +170,9 @@ def test_a_gold_that_cannot_be_one_is_refused_before_anything_is_graded(tmp_path
 
 
 def test_a_killed_run_goes_on_behind_what_it_had_graded(tmp_path):
-    rows = [PLAIN | {"suite": "math", "gold_source": "\\boxed{x+1}", "output": f"\\boxed{{\\sin({i}x)}}"} for i in range(60)]
+    rows = [
+        PLAIN | {"suite": "math", "gold_source": "\\boxed{x+1}", "output": f"\\boxed{{\\sin({i}x)}}"} for i in range(60)
+    ]
     path, out, partial = write(tmp_path / "in", rows), tmp_path / "out", tmp_path / "out.partial"
     line = [sys.executable, "-m", "dsmath.cli.main", "score", "--outputs", str(path), "--out", str(out)]
     process = subprocess.Popen(line, stderr=subprocess.DEVNULL)

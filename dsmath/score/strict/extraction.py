@@ -1,6 +1,7 @@
 """Which answer a response gives, as it is written."""
 
 import collections
+import dataclasses
 import re
 from collections.abc import Iterator
 
@@ -24,6 +25,10 @@ _NUMBER = re.compile(
     re.ASCII,
 )
 _PERCENT = re.compile(r"%|\$?\s*\\%|\s*[％]")
+_GAP = r"(?:\\?\$|\\[()\[\] ,;]|[^\S\n])*"
+_BETWEEN = re.compile(
+    rf"{_GAP}(?:[,，、;]|\\text\{{\s*and\s*\}}|and|和|与){_GAP}(?:and{_GAP})?"
+)  # "or" says one thing twice
 _LONGEST_SENTENCE = 1_000
 _PROSE = re.compile(r"(?:[A-Za-z]{2,}\s+){2}")
 
@@ -32,12 +37,14 @@ def extract(suite: str, question: str, text: str) -> Answer:
     r"""The answer of a response or a gold solution.
 
     The last balanced `\boxed` or `\fbox`, else what follows the last "answer is", else the last output block, else the
-    last number. A list holds several boxes, where the question wants several answers.
+    last number. A list holds several boxes: those of one enumeration, or all where the question wants several answers.
     """
-    boxes = [box for box in boxed(text) if box.strip()]
-    if boxes and wants_several(question):
-        return list(dict.fromkeys(boxes)) if len(set(boxes)) > 1 else boxes[-1]
-    return boxes[-1] if boxes else _phrase(text) or _last_line(last_output(text)) or _last_number(text)
+    found = [box for box in _boxes(text) if box.content.strip()]
+    if not found:
+        return _phrase(text) or _last_line(last_output(text)) or _last_number(text)
+    boxes = found if wants_several(question) else _last_enumeration(text, found)
+    contents = list(dict.fromkeys(box.content for box in boxes))
+    return contents if len(contents) > 1 else contents[-1]
 
 
 def gold_answer(suite: str, question: str, gold_source: str) -> Answer:
@@ -54,17 +61,37 @@ def boxed(text: str) -> Iterator[str]:
 
     `\boxed 5` and `\boxed5` hold what stands up to the next space, dollar or comma.
     """
+    return (box.content for box in _boxes(text))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Box:
+    content: str
+    start: int  # in the text, of the command
+    end: int  # behind the closing brace
+
+
+def _boxes(text: str) -> Iterator[_Box]:
     closing = None
     for box in _BOX.finditer(text):
         closing = _matching_braces(text) if closing is None else closing
         start = box.end()
         if not text.startswith("{", start):
             if bare := _bare(text, start, closing):
-                yield bare.rstrip(".")
+                yield _Box(bare.rstrip("."), box.start(), start + len(bare))
         elif start in closing:
             end = closing[start]
             content = text[start + 1 : end]
-            yield rf"\boxed{{{content}}}\%" if _PERCENT.match(text, end + 1) else content
+            percent = rf"\boxed{{{content}}}\%" if _PERCENT.match(text, end + 1) else content
+            yield _Box(percent, box.start(), end + 1)
+
+
+def _last_enumeration(text: str, boxes: list[_Box]) -> list[_Box]:
+    r"""The last box, with those before it that only commas and "and" keep apart: `\boxed{2}$ and $\boxed{3}`."""
+    first = len(boxes) - 1
+    while first and _BETWEEN.fullmatch(text, boxes[first - 1].end, boxes[first].start):
+        first -= 1
+    return boxes[first:]
 
 
 def _bare(text: str, start: int, closing: dict[int, int]) -> str:

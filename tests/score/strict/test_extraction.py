@@ -82,3 +82,22 @@ def test_long_texts_are_read_in_linear_time():
         "the answer is " + "a" * 10**6,
     ):
         extract("gsm8k", "", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (r"So $x=\boxed{2}$ and $\boxed{3}$.", ["2", "3"]),
+        (r"\boxed{1},\boxed{2}", ["1", "2"]),
+        (r"\boxed{1}, \boxed{2}, and \boxed{3}", ["1", "2", "3"]),
+        (r"\boxed{1}\text{ and }\boxed{2}", ["1", "2"]),
+        (r"\boxed 2 和 \boxed 3", ["2", "3"]),
+        (r"First \boxed{7}. Then \boxed{2} and \boxed{3}.", ["2", "3"]),
+        (r"\boxed{5}, \boxed{5}", "5"),
+        (r"\boxed{12x-34}, or $\boxed{-34+12x}$", "-34+12x"),
+        ("$\\boxed{5}$,\n\n$\\boxed{6}$", "6"),
+    ],
+)
+def test_boxes_of_one_enumeration_are_a_list_in_golds_as_well(text, answer):
+    assert extract("math", "Solve it.", text) == answer
+    assert gold_answer("math", "Solve it.", text) == answer
