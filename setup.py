@@ -1,4 +1,4 @@
-"""Install dsmath: `pip install -e .`; extras: tpu, gpu, demo, grade, test, notebook."""
+"""Install dsmath: `pip install -e .`; extras: tpu, gpu, grade, test, notebook."""
 
 from setuptools import find_packages, setup
 
@@ -14,6 +14,7 @@ setup(
         "absl-py",
         "antlr4-python3-runtime==4.11.1",
         "array-record",
+        "etils[epath]",
         "flax>=0.12",
         "gguf>=0.17",
         "grain>=0.2.12",
@@ -34,10 +35,9 @@ setup(
     extras_require={
         "tpu": ["jax[tpu]>=0.10"],
         "gpu": ["jax[cuda12]>=0.10"],
-        "demo": [],  # runs on what is installed anyway
         "grade": ["math-verify==0.9.0"],
         "test": [
-            *("pytest", "pytest-xdist", "ruff"),
+            *("mypy", "pytest", "pytest-xdist", "ruff"),
             *("accelerate", "torch==2.13.0", "transformers>=5.0"),
             "math-verify==0.9.0",
             *("ipython", "matplotlib", "pandas"),

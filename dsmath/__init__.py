@@ -6,7 +6,7 @@ The way of the data, which is also the order to read the code in:
     data/       data/      text/                    data/          train/        train/
                                                                                      |
         report <- scores.jsonl <- score <- trajectories.jsonl <- tool rollout <- engine
-        report/                   score/                         tool/           engine/
+        report/                   score/                         rollout/        engine/
 
 Stages meet in files, so that each can be run, resumed and looked at alone. `docs/architecture.md` says which room may
 import which.

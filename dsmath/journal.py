@@ -105,7 +105,7 @@ def continued(path: Path, settings: dict[str, Any]) -> Iterator[tuple[Journal, l
     """
     partial = path.with_name(path.name + ".partial")
     with Journal(partial, durable=False) as journal:
-        first, *records = list(read(partial)) or [None]
+        first, *records = list(read(partial)) or [{}]
         if first != settings:
             journal.clear()
             journal.append(settings)

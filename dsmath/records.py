@@ -142,7 +142,8 @@ class Trajectory:
     def generated_tokens(self) -> int | None:
         """By the model; None where the generator didn't tell them."""
         by_model = [piece.ids for piece in self.response if piece.source is Source.MODEL]
-        return None if None in by_model else sum(map(len, by_model))
+        known = [len(ids) for ids in by_model if ids is not None]
+        return sum(known) if len(known) == len(by_model) else None
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; `from_json` is the inverse."""

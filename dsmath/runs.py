@@ -173,19 +173,15 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
     try:
         with contextlib.suppress(FileNotFoundError):
-            _remove(temporary)
+            runtime.remove_folder(temporary)
         temporary.mkdir(parents=True)
         yield temporary
         with contextlib.suppress(FileNotFoundError):
-            _remove(folder)
+            runtime.remove_folder(folder)
         temporary.rename(folder)
     except OSError as e:
         reason = e.strerror or e
         raise UserError(f"cannot write {folder}: {reason}; free some space or choose another place") from e
     finally:
         with contextlib.suppress(FileNotFoundError):
-            _remove(temporary)
-
-
-def _remove(folder: Path) -> None:
-    runtime.path(folder).rmtree()
+            runtime.remove_folder(temporary)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from etils import epath
 
 if TYPE_CHECKING:
-    import jax
+    import jax.numpy as jnp
 
 # Any of these in the environment says that a launcher started several processes, and jax finds out the rest by itself.
 _COORDINATOR = "JAX_COORDINATOR_ADDRESS"
@@ -47,12 +47,17 @@ def path(name: str | os.PathLike) -> Path:
     return epath.Path(os.fspath(name))
 
 
-def compute_dtype(platform: str | None = None) -> "jax.typing.DTypeLike":
+def remove_folder(folder: Path) -> None:
+    """Remove a folder with all that is in it, local or not. Raises FileNotFoundError if it isn't there."""
+    epath.Path(folder).rmtree()
+
+
+def compute_dtype(platform: str | None = None) -> "jnp.dtype":
     """The type that a platform ("cpu", "gpu", "tpu"; by default the one in use) computes in: f32 on CPU, else bf16."""
     import jax
     import jax.numpy as jnp
 
-    return jnp.float32 if (platform or jax.default_backend()) == "cpu" else jnp.bfloat16
+    return jnp.dtype(jnp.float32 if (platform or jax.default_backend()) == "cpu" else jnp.bfloat16)
 
 
 def is_first() -> bool:

@@ -1,11 +1,12 @@
 """The smallest parts of an answer: numbers, symbols, fractions, roots, functions, brackets, matrices."""
 
+import abc
 import re
 import string
 from fractions import Fraction
 
 from dsmath.answers.nodes import Apply, Based, Matrix, Node, Number, ParseError, Quantity, Sequence, Symbol
-from dsmath.answers.tokens import Token
+from dsmath.answers.tokens import END, Token
 
 LARGEST_DETERMINANT = 4
 DEEPEST = 40  # nested brackets, groups and exponents
@@ -17,28 +18,39 @@ _CALLED = frozenset("fghFGHP")  # f(2) is a value of f, x(2) a product
 _MATRICES = re.compile(r"[pbvBV]?matrix|smallmatrix|array")
 
 
-class Atoms:
+class Atoms(abc.ABC):
     """Position in a stream of tokens, and the rules for atoms. The rules above them are in Parser."""
+
+    @abc.abstractmethod
+    def items(self) -> list[Node]: ...
+    @abc.abstractmethod
+    def relation(self) -> Node: ...
+    @abc.abstractmethod
+    def sum(self) -> Node: ...
+    @abc.abstractmethod
+    def factor(self) -> Node: ...
+    @abc.abstractmethod
+    def power(self) -> Node: ...
 
     def __init__(self, stream: list[Token]):
         self.stream = stream
         self.position = 0
         self.depth = 0
 
-    def peek(self, ahead: int = 0) -> Token | None:
+    def peek(self, ahead: int = 0) -> Token:
         index = self.position + ahead
-        return self.stream[index] if index < len(self.stream) else None
+        return self.stream[index] if index < len(self.stream) else END
 
     def next(self) -> Token:
         token = self.peek()
-        if token is None:
+        if token is END:
             raise ParseError("it ends too early")
         self.position += 1
         return token
 
     def at(self, *marks: str) -> bool:
         token = self.peek()
-        return token is not None and token.kind == "mark" and token.text in marks
+        return token.kind == "mark" and token.text in marks
 
     def expect(self, *marks: str) -> str:
         if not self.at(*marks):
@@ -47,7 +59,7 @@ class Atoms:
 
     def is_word(self) -> bool:
         token = self.peek()
-        return token is not None and token.kind == "word"
+        return token.kind == "word"
 
     def deeper(self) -> None:
         self.depth += 1
@@ -56,7 +68,7 @@ class Atoms:
 
     def atom(self) -> Node:
         token = self.peek()
-        if token is None:
+        if token is END:
             raise ParseError("it ends too early")
         rule = {
             "number": self._number,
@@ -73,17 +85,17 @@ class Atoms:
         if (based := self._based(token)) is not None:
             return based
         following = self.peek()
-        if following is not None and following.kind == "command" and following.text == "overline" and "." in token.text:
+        if following.kind == "command" and following.text == "overline" and "." in token.text:
             return self._repeating(token.text)
         number = literal(token.text)
-        if number.places is None and following is not None:
+        if number.places is None and following is not END:
             return self._mixed(number) or number
         return number
 
     def _based(self, first: Token) -> Based | None:
         """`1011_2`, `152A_{11}`."""
         start, digits = self.position, first.text
-        while (token := self.peek()) is not None and not token.spaced and re.fullmatch(r"\d+|[A-Z]", token.text):
+        while not (token := self.peek()).spaced and re.fullmatch(r"\d+|[A-Z]", token.text):
             digits += self.next().text
         if self.at("_"):
             self.position += 1
@@ -108,15 +120,16 @@ class Atoms:
         r"""`1\frac{1}{2}` and `1 1/2`: a proper fraction behind an integer is added."""
         start = self.position
         token = self.next()
-        fraction = None
+        fraction: tuple[Node, ...] = ()
         if token.kind == "command" and token.text == "frac":
             fraction = (self._argument(), self._argument())
         elif token.kind == "number" and token.spaced and self.at("/"):
             self.position += 1
-            if (below := self.peek()) is not None and below.kind == "number":
+            if self.peek().kind == "number":
                 fraction = (literal(token.text), literal(self.next().text))
-        if fraction and all(isinstance(part, Number) and part.places is None for part in fraction):
-            above, below = (part.value for part in fraction)
+        integers = [part.value for part in fraction if isinstance(part, Number) and part.places is None]
+        if len(integers) == 2:
+            above, below = integers
             if 0 < above < below:
                 return Number(whole.value + above / below)
         self.position = start
@@ -157,7 +170,7 @@ class Atoms:
         r"""Of `\sin 2\pi x`, `2\pi x`: factors up to the next sign, bracket or function."""
         self.deeper()
         node = self.power()
-        while (token := self.peek()) is not None and (
+        while (token := self.peek()) is not END and (
             token.kind == "symbol" or (token.kind == "command" and token.text in ("frac", "sqrt"))
         ):
             node = Apply("*", (node, self.power()))
@@ -187,13 +200,13 @@ class Atoms:
             index = self.sum()
             self.expect("]")
         token = self.peek()
-        radicand = self.atom() if token is not None and token.kind == "number" else self._argument()
+        radicand = self.atom() if token.kind == "number" else self._argument()
         return Apply("sqrt", (radicand,)) if index is None else Apply("root", (radicand, index))
 
     def _argument(self) -> Node:
         r"""The argument of a command: a group, or one token, of a number its first digit."""
         token = self.peek()
-        if token is not None and token.kind == "number" and len(token.text) > 1 and token.text.isdecimal():
+        if token.kind == "number" and len(token.text) > 1 and token.text.isdecimal():
             halves = [Token("number", part) for part in (token.text[0], token.text[1:])]
             self.stream[self.position : self.position + 1] = halves
         return self.atom()
@@ -227,7 +240,7 @@ class Atoms:
             self.position += 1
         else:
             return False
-        if (token := self.peek()) is not None and token.text in ("C", "F"):
+        if self.peek().text in ("C", "F"):
             self.position += 1
         return True
 
@@ -270,7 +283,7 @@ class Atoms:
         if kind == "array":
             self.script()
         rows: list[list[Node]] = [[]]
-        while not (self.peek() is not None and self.peek().text == "end"):
+        while self.peek().text != "end":
             if self.at("\\\\"):
                 self.position += 1
                 rows.append([])
@@ -286,8 +299,8 @@ class Atoms:
     def at_constructor(self) -> bool:
         """Whether a class of SymPy is called here."""
         token, following = self.peek(), self.peek(1)
-        called = token is not None and token.text in ("Rational", "Matrix")
-        return called and following is not None and following.text == "("
+        called = token.text in ("Rational", "Matrix")
+        return called and following.text == "("
 
     def _constructor(self) -> Node:
         """`Rational(1, 2)` and `Matrix([[1, 2], [3, 4]])`, as SymPy prints them."""
@@ -320,7 +333,7 @@ def _determinant(rows: tuple[tuple[Node, ...], ...]) -> Node:
 def _operand(node: Node) -> Node:
     """A percentage or an angle as what can be calculated with."""
     function = {"%": "percent", "degree": "degree"}.get(node.unit) if isinstance(node, Quantity) else None
-    return Apply(function, (node.value,)) if function else node
+    return Apply(function, (node.value,)) if isinstance(node, Quantity) and function else node
 
 
 def literal(text: str) -> Number:

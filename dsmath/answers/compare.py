@@ -10,6 +10,7 @@ import functools
 import re
 from collections.abc import Callable
 from fractions import Fraction
+from typing import TypeGuard
 
 from dsmath.answers import characters, exact, labels, numeric, parser, sets, tokens, vocabulary
 from dsmath.answers.nodes import (
@@ -264,8 +265,9 @@ class Comparison:
                 for a, b in zip(p.terms, g.terms, strict=True)
             )
         ratio, other = (p, g) if isinstance(p, Ratio) else (g, p)
-        is_quotient = isinstance(other, Apply) and other.function == "/" and len(ratio.terms) == 2
-        return is_quotient and self.equal(Apply("/", ratio.terms), other)
+        if not (isinstance(ratio, Ratio) and isinstance(other, Apply) and other.function == "/"):
+            return False
+        return len(ratio.terms) == 2 and self.equal(Apply("/", ratio.terms), other)
 
     def _quantities_equal(self, p: Node, g: Node) -> bool:
         """Units may be left out, and are converted; those of different dimensions differ. Nouns don't count."""
@@ -299,7 +301,7 @@ class Comparison:
         if isinstance(p, Based) and isinstance(g, Based):
             return (p.base, p.value) == (g.base, g.value)
         based, other = (p, g) if isinstance(p, Based) else (g, p)
-        if not isinstance(other, Number):
+        if not (isinstance(based, Based) and isinstance(other, Number)):
             return False
         asked = _BASE.search(self._question) is not None
         if asked and other.places is None and str(other.value) == based.digits.lstrip("0"):
@@ -331,11 +333,11 @@ def _key(text: str) -> str:
     return text.replace("dfrac", "frac").replace("tfrac", "frac").rstrip(".")
 
 
-def _is_list(node: Node) -> bool:
+def _is_list(node: Node) -> TypeGuard[Sequence]:
     return isinstance(node, Sequence) and node.left == ""
 
 
-def _is_collection(node: Node) -> bool:
+def _is_collection(node: Node) -> TypeGuard[Sequence]:
     """Several answers, or a set: in any order."""
     return isinstance(node, Sequence) and node.left in ("", "\\{")
 

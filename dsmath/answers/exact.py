@@ -52,16 +52,19 @@ def agree(a: Node, b: Node, x: Fraction, y: Fraction) -> bool:
     if not (has_decimal(a) or has_decimal(b)):
         return False
     difference, size = abs(x - y), max(abs(x), abs(y))
-    literals = [node for node in (a, b) if isinstance(node, Number) and node.digits is not None]
-    noisy = any(number.digits >= _NOISY_DIGITS for number in literals)
+    decimals = [(node.digits, node.places) for node in (a, b) if isinstance(node, Number)]
+    noisy = any(digits is not None and digits >= _NOISY_DIGITS for digits, _ in decimals)
     if noisy and difference <= _NOISE * (size if x and y else 1):
         return True
     if x.denominator == 1 or y.denominator == 1:
         return False
     if difference <= ROUNDED * size:
         return True
-    rounded = [number for number in literals if number.digits >= _ENOUGH_DIGITS]
-    return any(2 * difference <= Fraction(1, 10**number.places) for number in rounded)
+    return any(
+        2 * difference <= Fraction(1, 10**places)
+        for digits, places in decimals
+        if digits is not None and places is not None and digits >= _ENOUGH_DIGITS
+    )
 
 
 def _divide(a: Fraction, b: Fraction) -> Fraction | None:
@@ -86,10 +89,10 @@ def _root(radicand: Fraction, index: Fraction = Fraction(2)) -> Fraction | None:
     """A root that is rational."""
     if index.denominator != 1 or not 2 <= index <= 64 or (radicand < 0 and index % 2 == 0):
         return None
-    parts = [_integer_root(abs(part), int(index)) for part in (radicand.numerator, radicand.denominator)]
-    if None in parts:
+    above, below = (_integer_root(abs(part), int(index)) for part in (radicand.numerator, radicand.denominator))
+    if above is None or below is None:
         return None
-    return -Fraction(*parts) if radicand < 0 else Fraction(*parts)
+    return -Fraction(above, below) if radicand < 0 else Fraction(above, below)
 
 
 def _integer_root(n: int, index: int) -> int | None:

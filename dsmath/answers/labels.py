@@ -3,6 +3,7 @@
 import re
 import string
 from collections.abc import Callable
+from typing import TypeGuard
 
 from dsmath.answers import numeric
 from dsmath.answers.nodes import Apply, Node, Number, Quantity, Relation, Sequence, Symbol, Text
@@ -38,11 +39,11 @@ def _about(node: Node) -> Node:
     return node.sides[0] if at == 0 else Relation(node.operators[:at], node.sides[: at + 1])
 
 
-def _is_equation(node: Node) -> bool:
+def _is_equation(node: Node) -> TypeGuard[Relation]:
     return isinstance(node, Relation) and set(node.operators) == {"="}
 
 
-def _is_membership(node: Node) -> bool:
+def _is_membership(node: Node) -> TypeGuard[Relation]:
     return isinstance(node, Relation) and node.operators == ("in",)
 
 
@@ -97,10 +98,14 @@ def _coordinates(node: Node, other: Node) -> Node:
     """`x = 1, y = 2` where the other side is a pair: (1, 2), in the order of the names."""
     if not (isinstance(node, Sequence) and node.left == "" and isinstance(other, Sequence) and other.left == "("):
         return node
-    if not all(_is_equation(item) and isinstance(item.sides[0], Symbol) for item in node.items):
+    named = [
+        (item.sides[0].name, item.sides[-1])
+        for item in node.items
+        if _is_equation(item) and isinstance(item.sides[0], Symbol)
+    ]
+    if len(named) < len(node.items):
         return node
-    ordered = sorted(node.items, key=lambda item: item.sides[0].name)
-    return Sequence("(", tuple(item.sides[-1] for item in ordered), ")")
+    return Sequence("(", tuple(value for _, value in sorted(named, key=lambda pair: pair[0])), ")")
 
 
 def define_the_same(p: Relation, g: Relation) -> bool:

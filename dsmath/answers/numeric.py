@@ -7,6 +7,7 @@ would be taken, the point doesn't count, unless no point counts: then values are
 
 import functools
 import random
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -216,7 +217,7 @@ def _require_real_root(radicand: Value, index: Value) -> None:
         _require_not_negative(radicand)
 
 
-_REAL_ONLY = {
+_REAL_ONLY: dict[str, Callable[..., None]] = {
     "sqrt": _require_not_negative,
     "ln": _require_not_negative,
     "log": _require_not_negative,

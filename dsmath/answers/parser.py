@@ -31,7 +31,7 @@ from dsmath.answers.nodes import (
     Symbol,
     Text,
 )
-from dsmath.answers.tokens import Token
+from dsmath.answers.tokens import END, Token
 
 LONGEST = 2_000  # tokens
 _RELATIONS = frozenset(("=", "!=", "<", "<=", ">", ">=", "in", "~", "to"))
@@ -57,7 +57,7 @@ def parse(text: str) -> Node:
         raise ParseError(f"{len(stream)} tokens; expected at most {LONGEST}")
     parser = Parser(stream)
     answer = parser.answer()
-    if parser.peek() is not None:
+    if parser.peek() is not END:
         raise ParseError(f"{parser.peek().text!r} is left over")
     return answer
 
@@ -91,7 +91,7 @@ class Parser(Atoms):
 
     def _at_end(self) -> bool:
         token = self.peek()
-        return token is None or (token.kind == "mark" and token.text in _CLOSING)
+        return token is END or (token.kind == "mark" and token.text in _CLOSING)
 
     def _at_separator(self) -> bool:
         token = self.peek()
@@ -100,7 +100,7 @@ class Parser(Atoms):
         return token.kind == "mark" and token.text in _SEPARATORS
 
     def item(self) -> Node:
-        while self.is_word() and _LEAD_IN.fullmatch(self.peek().text) and self.peek(1) is not None:
+        while self.is_word() and _LEAD_IN.fullmatch(self.peek().text) and self.peek(1) is not END:
             self.position += 1
         if self.at("=", "~"):
             self.position += 1
@@ -115,9 +115,9 @@ class Parser(Atoms):
 
     def _currency(self) -> tuple[str | None, bool]:
         """A currency sign, and whether a minus sign stands before it."""
-        negative = self.at("-") and self.peek(1) is not None and self.peek(1).text in _CURRENCIES
+        negative = self.at("-") and self.peek(1).text in _CURRENCIES
         token = self.peek(1 if negative else 0)
-        if token is None:
+        if token is END:
             raise ParseError("it ends too early")
         if token.kind in ("mark", "command") and token.text in _CURRENCIES:
             self.position += 2 if negative else 1
@@ -137,14 +137,14 @@ class Parser(Atoms):
         return Text(text)
 
     def _words(self) -> str:
-        found = []
+        found: list[str] = []
         while self.is_word() and (not found or not self._at_separator()):
             found.append(self.next().text)
         return " ".join(found)
 
     def relation(self) -> Node:
         sides, operators = [self.side()], []
-        while (token := self.peek()) is not None and token.kind == "mark" and token.text in _RELATIONS:
+        while self.peek().kind == "mark" and self.peek().text in _RELATIONS:
             operators.append(self.next().text)
             sides.append(self.item() if self.is_word() or self._is_currency() else self.side())
         if not operators:
@@ -153,7 +153,7 @@ class Parser(Atoms):
 
     def _is_currency(self) -> bool:
         token = self.peek()
-        return token is not None and token.kind in ("mark", "command") and token.text in _CURRENCIES
+        return token.kind in ("mark", "command") and token.text in _CURRENCIES
 
     def side(self) -> Node:
         node = _quantity(self.ratio())
@@ -167,7 +167,7 @@ class Parser(Atoms):
             raise ParseError("a time of day")
         if (scale := vocabulary.scale(name)) is not None:
             node, name = Apply("*", (node, Number(scale[0]))), scale[1]
-        while self.at("/") and self.peek(1) is not None and self.peek(1).kind in ("word", "symbol"):
+        while self.at("/") and self.peek(1).kind in ("word", "symbol"):
             name += self.next().text + self.next().text
         power = ""
         if self.at("^"):
@@ -177,13 +177,13 @@ class Parser(Atoms):
             return node
         node = Quantity(node, _unit_name(name, power))
         following = self.peek()
-        return node if following is None or following.kind != "number" else _together(node, self.side())
+        return node if following.kind != "number" else _together(node, self.side())
 
     def ratio(self) -> Node:
         terms = [self.union()]
         while self.at(":"):
             self.position += 1
-            if (token := self.peek()) is not None and re.fullmatch(r"0\d", token.text):
+            if re.fullmatch(r"0\d", self.peek().text):
                 raise ParseError("a time of day")
             terms.append(self.union())
         return terms[0] if len(terms) == 1 else Ratio(tuple(terms))
@@ -215,7 +215,7 @@ class Parser(Atoms):
 
     def product(self) -> Node:
         node = self.factor()
-        while (token := self.peek()) is not None:
+        while (token := self.peek()) is not END:
             if self.at("*", "/"):
                 operator = self.next().text
                 node = _product(operator, node, self.factor())
@@ -288,11 +288,11 @@ def _quantity(node: Node) -> Node:
 
 def _together(large: Quantity, small: Node) -> Quantity:
     """`1 hour 30 minutes` in hours, 12元5角 in yuan."""
-    sizes = [vocabulary.unit(node.unit) if isinstance(node, Quantity) else None for node in (large, small)]
-    if None in sizes or sizes[0][0] != sizes[1][0] or sizes[0][1] <= sizes[1][1]:
+    whole, part = vocabulary.unit(large.unit), vocabulary.unit(small.unit) if isinstance(small, Quantity) else None
+    if not (isinstance(small, Quantity) and whole and part and whole[0] == part[0] and whole[1] > part[1]):
         raise ParseError("a number behind a quantity")
-    part = Apply("*", (small.value, Number(sizes[1][1] / sizes[0][1])))
-    return Quantity(Apply("+", (large.value, part)), large.unit)
+    more = Apply("*", (small.value, Number(part[1] / whole[1])))
+    return Quantity(Apply("+", (large.value, more)), large.unit)
 
 
 def _unit_name(name: str, power: str) -> str:
@@ -303,7 +303,7 @@ def _unit_name(name: str, power: str) -> str:
     return f"{name}^{power}" if power else name
 
 
-def _number_and_noun(text: str) -> tuple[int, str] | None:
+def _number_and_noun(text: str) -> tuple[Fraction, str] | None:
     """`twelve apples`, 十二个."""
     head, _, noun = text.partition(" ")
     if noun and (value := vocabulary.number(head)) is not None:

@@ -5,6 +5,7 @@ import functools
 import itertools
 from collections.abc import Callable
 from fractions import Fraction
+from typing import TypeGuard
 
 from dsmath.answers import numeric
 from dsmath.answers.labels import ascending
@@ -37,10 +38,10 @@ def pieces(node: Node, less: Callable[[Node, Node], bool]) -> list[Piece] | None
         return _of_relation(node, less)
     if isinstance(node, Apply) and node.function == "cup":
         sides = [pieces(side, less) for side in node.arguments]
-        return None if None in sides else _merged(sides[0] + sides[1], less)
+        return None if None in sides else _merged([piece for side in sides for piece in side or ()], less)
     if isinstance(node, Apply) and node.function == "cap":
         sides = [pieces(side, less) for side in node.arguments]
-        return None if None in sides else _common(sides, less)
+        return None if None in sides else _common([side for side in sides if side is not None], less)
     if isinstance(node, Apply) and node.function == "setminus" and node.arguments[0] == REALS:
         points = node.arguments[1]
         return _without(points.items, less) if isinstance(points, Sequence) and points.left == "\\{" else None
@@ -56,10 +57,11 @@ def _of_sequence(node: Sequence, less) -> list[Piece] | None:
     if node.left == "\\{":
         return [Piece(item, True, item, True) for item in node.items]
     if node.left == "" and node.items and all(isinstance(item, Relation) for item in node.items):
-        if all(_is_inequation(item) for item in node.items):
-            return _without([_inequation_value(item) for item in node.items], less)
+        inequations = [item for item in node.items if _is_inequation(item)]
+        if len(inequations) == len(node.items):
+            return _without([_inequation_value(item) for item in inequations], less)
         sides = [pieces(item, less) for item in node.items]
-        return None if None in sides else [piece for side in sides for piece in side]
+        return None if None in sides else [piece for side in sides for piece in side or ()]
     return None
 
 
@@ -160,11 +162,11 @@ def _is_variable(node: Node) -> bool:
     return isinstance(node, Symbol) and node.name not in ("infty", "pi", "e", "i")
 
 
-def _is_absolute(node: Node) -> bool:
+def _is_absolute(node: Node) -> TypeGuard[Apply]:
     return isinstance(node, Apply) and node.function == "abs" and _is_variable(node.arguments[0])
 
 
-def _is_inequation(node: Node) -> bool:
+def _is_inequation(node: Node) -> TypeGuard[Relation]:
     return isinstance(node, Relation) and node.operators == ("!=",) and any(map(_is_variable, node.sides))
 
 

@@ -103,6 +103,9 @@ class Token:
     spaced: bool = False  # white space stands before it
 
 
+END = Token("end", "")  # what stands behind the last one
+
+
 def tokenise(text: str) -> list[Token]:
     """The tokens of a text. Raises ParseError for characters and commands that no answer has."""
     if len(text) > LONGEST:

@@ -77,8 +77,9 @@ def evaluate(
     from dsmath.suites import catalogue
 
     budgets = evaluation.with_budgets(need(settings.eval, "eval"))
-    if budgets.grader != scoring.ALL:
-        graders.find(budgets.grader)
+    grader = budgets.grader or scoring.ALL
+    if grader != scoring.ALL:
+        graders.find(grader)
     # What can be refused is refused first: a wrong path should not cost a model's loading.
     suites = [catalogue.problems(name, data_dir, limit=budgets.limit) for name in budgets.suites]
     limits = evaluation.limits_of(budgets, need(settings.sandbox, "sandbox"))
@@ -92,7 +93,7 @@ def evaluate(
                     problems, mode, run, loaded, sandbox, budgets, seed=settings.seed, track=_track
                 )
                 keys = evaluation.keys(problems, budgets)
-                summaries.append(scoring.score(done, grading, budgets.grader, keys=keys))
+                summaries.append(scoring.score(done, grading, grader, keys=keys))
     console.print(table.accuracies(summaries).terminal())
     console.print(f"Written to {run.workdir / 'evals' / str(loaded.step)}", soft_wrap=True, highlight=False)
     return {"workdir": str(run.workdir), "step": loaded.step, "checkpoint": loaded.name, "summaries": summaries}

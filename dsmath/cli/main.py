@@ -39,7 +39,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("absl", "jax", "orbax", "grain"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    module, values = None, flags.FlagValues()
+    module: ModuleType | None = None
+    values = flags.FlagValues()
     try:
         if verb not in VERBS:
             raise UserError(f"no verb {verb!r}; expected one of: {', '.join(VERBS)}")
@@ -57,7 +58,8 @@ def main() -> None:
         print(f"dsmath {verb}: {e}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        goes_on = hasattr(module, "resumes") and values.is_parsed() and module.resumes(values)
+        resumes = getattr(module, "resumes", None)
+        goes_on = resumes is not None and values.is_parsed() and resumes(values)
         print(f"dsmath {verb}: interrupted{'; the same command goes on from here' * goes_on}", file=sys.stderr)
         sys.exit(130)
     if values.json:

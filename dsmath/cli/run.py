@@ -61,7 +61,7 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
         raise UserError("expected one of FILE.py and --jsonl PROGRAMS; see dsmath run --help")
     if values.jsonl and not values.out:
         raise UserError("--out is missing; expected the file for the results of --jsonl")
-    source = _read(Path(values.file)) if values.file else None
+    source = _read(Path(values.file)) if values.file else ""
     limits = config.Sandbox(
         values.timeout_s, values.memory_mb, values.output_kb, values.concurrency, values.required_level
     )

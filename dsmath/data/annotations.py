@@ -32,6 +32,7 @@ SHOWN = re.compile(
     re.IGNORECASE,
 )
 NUMBER = re.compile(rf"(?<![\w.]){_NUMBER}(?!\w|\.\d)")
+CLAUSE_END = re.compile(r"[.,;:!?()\d]")
 TOKEN = re.compile(r"[\d.,]+%?|[-+*/()]|\S")
 CLOSE = 1e-6  # relative, near 0 absolute; programs compute in floats, answers are exact
 ROUNDED = 0.01  # relative; how far an equation without annotation may be off
@@ -113,8 +114,8 @@ class _Steps:
 
     def _name(self, lead: str, tail: str) -> str:
         """A new variable, named by the words after a result, or else by those before its expression."""
-        words = _words(re.match(r"[^.,;:!?()\d]*", tail)[0])[:NAME_WORDS]
-        words = words or _words(re.search(r"[^.,;:!?()\d]*$", lead)[0], until_stopper=False)[-NAME_WORDS:]
+        after, before = CLAUSE_END.split(tail, maxsplit=1)[0], CLAUSE_END.split(lead)[-1]
+        words = _words(after)[:NAME_WORDS] or _words(before, until_stopper=False)[-NAME_WORDS:]
         name = "_".join(words) or "step"
         if keyword.iskeyword(name) or name == "print":
             name += "_1"
@@ -168,7 +169,7 @@ def _value(expression: str) -> float:
                 return OPERATORS[type(op)](value(left), value(right))
             case ast.UnaryOp(ast.USub(), operand):
                 return -value(operand)
-            case ast.Constant(number):
+            case ast.Constant(int() | float() as number):
                 return float(number)
         raise Unusable("an annotation is no expression")
 

@@ -58,8 +58,8 @@ def examples(inputs: Inputs, drops: collections.Counter[str]) -> Iterator[Exampl
     rows = read(inputs.files[0])
     if COT in inputs.modes:
         for row in rows:
-            solution = (Piece(Writer.MODEL, cot(row.solution, row.gold)),)
-            yield Example(f"{row.id}-cot", "gsm8k", "en", COT, row.question, solution, row.gold)
+            written = (Piece(Writer.MODEL, cot(row.solution, row.gold)),)
+            yield Example(f"{row.id}-cot", "gsm8k", "en", COT, row.question, written, row.gold)
     if TOOL in inputs.modes:
         by_id = {row.id: row for row in rows}
         for ran in verify.verified(_candidates(rows, drops), inputs, drops):

@@ -5,7 +5,6 @@ next one's first.
 """
 
 import logging
-from collections.abc import Sequence
 from typing import Protocol
 
 import grain
@@ -31,6 +30,13 @@ COLUMNS: dict[str, type[np.generic]] = {
     "segments": np.int32,
     "positions": np.int32,
 }
+
+
+class Examples(Protocol):
+    """A training set in random access."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> Example: ...
 
 
 class Rows(Protocol):
@@ -73,7 +79,7 @@ class Tokenise:
 
 
 def batches(
-    source: Sequence[Example],
+    source: Examples,
     tokenise: Tokenise,
     *,
     rows: int,

@@ -17,10 +17,11 @@ from dsmath.engine.stops import Watch, cut
 from dsmath.error import UserError
 from dsmath.model import cache as caches
 from dsmath.model import decoder
+from dsmath.model.cache import Cache
 from dsmath.records import Piece, Source, Stop
 from dsmath.sharding import DECODING
-from dsmath.text.codec import TokenCodec
-from dsmath.text.generator import Completion, Request
+from dsmath.text.codec import Codec, TokenCodec
+from dsmath.text.generator import Completion, Request, Sampling
 from dsmath.text.template import Special
 from dsmath.text.tokenizer import Tokenizer
 
@@ -57,14 +58,14 @@ class Engine:
         cache_length: int,
         decode_steps: int,
         mesh: jax.sharding.Mesh | None = None,
-        dtype: jnp.dtype = jnp.float32,
+        dtype: jax.typing.DTypeLike = jnp.float32,
     ):
         if cache_length > arch.max_positions:
             raise UserError(
                 f"config.eval.cache_length is {cache_length}, but the model has {arch.max_positions} positions; "
                 f"set it to at most {arch.max_positions}"
             )
-        self.codec = TokenCodec(tokenizer)
+        self.codec: Codec = TokenCodec(tokenizer)
         self._arch, self._tokenizer, self._ends = arch, tokenizer, tuple(sorted(end_tokens))
         self._decode_steps, self._mesh = decode_steps, mesh
         self._slots = Slots(slots, cache_length)
@@ -73,7 +74,8 @@ class Engine:
         self._flight: _Flight | None = None
         self._dtype = dtype
         self.load(params)
-        self._place_cache()
+        self._cache = self._empty_cache()
+        self._token_B = jnp.zeros(slots, jnp.int32)
         self._compile()
 
     def load(self, params: decoder.Params) -> None:
@@ -153,7 +155,7 @@ class Engine:
             first_B,
             np.array([0 if s is None else s.length - bool(s.ids) for s in seats], np.int32),
             np.array([0 if s is None else s.budget - max(len(s.ids), 1) for s in seats], np.int32),
-            sampling.draws([s and (s.request.sampling, s.request.id) for s in seats]),
+            sampling.draws([None if s is None else (s.request.sampling, s.request.id) for s in seats]),
         )
         self._flight = _Flight(
             fresh={s.lease for s in seated}, decoded=[s.lease for s in seats if s], first_B=first_B, out_TB=out_TB
@@ -178,7 +180,7 @@ class Engine:
                 lanes.start_B[i] = start
                 if start + len(ids) == len(seat.request.ids):
                     lanes.last_B[i] = len(ids) - 1
-            rows = [(seat.request.sampling, seat.request.id) for seat, _ in part]
+            rows: list[tuple[Sampling, str] | None] = [(seat.request.sampling, seat.request.id) for seat, _ in part]
             yield lanes, sampling.draws(rows + [None] * (size - len(part)))
 
     def _fit(self) -> None:
@@ -218,11 +220,11 @@ class Engine:
     def _stop_ids(self, request: Request) -> set[int]:
         return {self._tokenizer.special(stop.name) for stop in request.stop if isinstance(stop, Special)}
 
-    def _place_cache(self) -> None:
+    def _empty_cache(self) -> Cache:
         cache = caches.empty(self._arch, self._slots.count, self._rung(1), self._dtype)
         if self._mesh is not None:
             cache = sharding.place(cache, caches.axes(self._arch), self._mesh, DECODING)
-        self._cache, self._token_B = cache, jnp.zeros(self._slots.count, jnp.int32)
+        return cache
 
     def _compile(self) -> None:
         """Bind what is static. With a mesh the cache keeps its sharding from program to program."""

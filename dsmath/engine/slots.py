@@ -79,7 +79,8 @@ class Slots:
 
     def admit(self) -> list[Seat]:
         """Seat what can be seated: first the sequences that hold a slot, then others in order of submission."""
-        waiting, seated = deque(), []
+        waiting: deque[Request] = deque()
+        seated: list[Seat] = []
         for request in sorted(self._queue, key=lambda r: r.id not in self._held):
             if request.id in self._held:
                 hold = self._held.pop(request.id)

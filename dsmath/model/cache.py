@@ -5,6 +5,7 @@ A row holds a sequence. Heads come before the time, so that attention reads a ro
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from dsmath.config import Arch
 from dsmath.sharding import Axes
@@ -29,7 +30,7 @@ def length(cache: Cache) -> int:
     return cache[0][0].shape[2]
 
 
-def write(pair: Pair, new: Pair, rows_B: jax.Array | None, positions_BT: jax.Array) -> Pair:
+def write(pair: Pair, new: Pair, rows_B: jax.Array | np.ndarray | None, positions_BT: jax.Array) -> Pair:
     """One layer with new keys and values [B, T, K, H] at their positions; what falls off the end is dropped.
 
     `rows_B` says which row of the cache each row goes to, by default its own.
@@ -42,7 +43,7 @@ def write(pair: Pair, new: Pair, rows_B: jax.Array | None, positions_BT: jax.Arr
     return one(pair[0], new[0]), one(pair[1], new[1])
 
 
-def read(pair: Pair, rows_B: jax.Array | None) -> Pair:
+def read(pair: Pair, rows_B: jax.Array | np.ndarray | None) -> Pair:
     """The keys and values [B, K, S, H] of these rows, by default of all."""
     if rows_B is None:
         return pair

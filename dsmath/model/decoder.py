@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from dsmath.config import Arch
@@ -119,12 +120,12 @@ def logits(params: Params, hidden_BTD: jax.Array) -> jax.Array:
 
 def extend(
     params: Params,
-    tokens_BT: jax.Array,
-    start_B: jax.Array,
+    tokens_BT: jax.Array | np.ndarray,
+    start_B: jax.Array | np.ndarray,
     cache: Cache,
     *,
     arch: Arch,
-    rows_B: jax.Array | None = None,
+    rows_B: jax.Array | np.ndarray | None = None,
     rules: Rules = DECODING,
 ) -> tuple[jax.Array, Cache]:
     """Append T tokens to each sequence of a cache -> last hidden states [B, T, D] and the cache.
@@ -135,7 +136,7 @@ def extend(
     the end of a sequence: what it writes lies behind the sequence's length, is seen by no real token and is overwritten
     later. What falls off the cache is dropped: the caller guards capacity.
     """
-    positions_BT = start_B[:, None] + jnp.arange(tokens_BT.shape[1])
+    positions_BT = jnp.asarray(start_B)[:, None] + jnp.arange(tokens_BT.shape[1])
     x_BTD = params["embed"][tokens_BT]
     kept = []
     for weights, past in zip(params["layers"], cache, strict=True):
@@ -166,7 +167,7 @@ def unstacked_axes(arch: Arch) -> Params:
     return names | {"layers": (layer,) * arch.num_layers}
 
 
-def cast(params: Params, dtype: jnp.dtype) -> Params:
+def cast(params: Params, dtype: jax.typing.DTypeLike) -> Params:
     """Parameters in another float type; the functions above compute in the type of their parameters."""
     return jax.tree.map(lambda x: x.astype(dtype), params)
 

@@ -4,6 +4,7 @@ A path names a parameter: ("embed",), or ("layers", i, "q"). Published matrices 
 into the output side, or, of "o", into the input side.
 """
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -34,11 +35,15 @@ def fill(arch: Arch, read: Callable[[Place, tuple[int, ...]], np.ndarray]) -> de
 def pieces(params: decoder.Params) -> Iterator[tuple[Place, Callable[[], np.ndarray], tuple[int, ...]]]:
     """Every weight as a file holds it, with its path and its shape there; it is made when it is asked for."""
     for name in sorted(params.keys() - {"layers"}):
-        yield (name,), lambda name=name: np.asarray(params[name]), params[name].shape
+        yield (name,), functools.partial(np.asarray, params[name]), params[name].shape
     for name, stack in params["layers"].items():
         shape = merged(name, stack.shape[1:])
         for i in range(stack.shape[0]):
-            yield ("layers", i, name), lambda stack=stack, i=i, s=shape: np.asarray(stack[i]).reshape(s), shape
+            yield ("layers", i, name), functools.partial(_layer, stack, i, shape), shape
+
+
+def _layer(stack: jax.Array, i: int, shape: tuple[int, ...]) -> np.ndarray:
+    return np.asarray(stack[i]).reshape(shape)
 
 
 def merged(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:

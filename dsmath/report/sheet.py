@@ -1,6 +1,7 @@
 """A table before it is rendered, and its renderings in the terminal and in Markdown."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from rich import box
 from rich.table import Table
@@ -16,7 +17,7 @@ class Sheet:
 
     title: str
     header: tuple[str, ...]
-    cells: list[tuple[str, ...]]
+    cells: Sequence[tuple[str, ...]]
     note: str = ""
     page_only: int = 0
 

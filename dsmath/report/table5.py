@@ -65,7 +65,7 @@ def paper() -> list[Cell]:
 
 
 def _paper_cell(row: dict[str, Any], benchmark: str) -> Cell:
-    size = catalogue.find(benchmark).size
+    size = _size(benchmark)
     low, high = wilson(round(row[benchmark] / 100 * size), size)
     return Cell(
         section=row["mode"],
@@ -81,6 +81,12 @@ def _paper_cell(row: dict[str, Any], benchmark: str) -> Cell:
         size=size,
         remark="maj@32" if benchmark in row.get("maj@32", ()) else "",
     )
+
+
+def _size(benchmark: str) -> int:
+    size = catalogue.find(benchmark).size
+    assert size is not None  # the table's benchmarks are published
+    return size
 
 
 def measured(summaries: list[dict[str, Any]]) -> list[Cell]:
@@ -102,7 +108,7 @@ def _measured_cell(summary: dict[str, Any]) -> Cell:
         high=high,
         origin=Origin.MEASURED,
         n=problems,
-        size=catalogue.find(summary["suite"]).size,
+        size=_size(summary["suite"]),
         remark=f"mean of {summary['n'] / problems:.0f} samples" if problems < summary["n"] else "",
         mode=summary["mode"],
         step=summary["step"],

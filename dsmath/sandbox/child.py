@@ -62,7 +62,7 @@ def _lock_down(channel: socket.socket, rules: Rules, zygote: int) -> None:
     os.setsid()
     stdin = os.open(os.devnull, os.O_RDONLY)  # one of its own: flags of an open file are shared by all who inherit it
     os.dup2(stdin, 0)
-    keep = {channel.fileno(), rules.landlock} - {None}
+    keep = {descriptor for descriptor in (channel.fileno(), rules.landlock) if descriptor is not None}
     for low, high in itertools.pairwise([2, *sorted(keep), os.sysconf("SC_OPEN_MAX")]):
         os.closerange(low + 1, high)
     lockdown.limit(resource.RLIMIT_CPU, rules.cpu_s)
@@ -94,7 +94,7 @@ def run(blocks: Sequence[str]) -> int:
     A block that is run in silence and fails is skipped, as it ended where it failed.
     """
     main = types.ModuleType("__main__")
-    main.__builtins__ = builtins
+    vars(main)["__builtins__"] = builtins
     sys.modules["__main__"] = main
     sys.setrecursionlimit(sys.getrecursionlimit() + _depth(sys._getframe()) + 2)  # `exec` counts, here and in runpy
     *earlier, last = blocks
@@ -149,12 +149,13 @@ def _failed(error: BaseException) -> int:
 
 def _drop_own_frames(error: BaseException) -> None:
     """Cut the frames of this file from an error and its causes."""
-    seen = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        while error.__traceback__ is not None and error.__traceback__.tb_frame.f_code.co_filename == __file__:
-            error.__traceback__ = error.__traceback__.tb_next
-        error = error.__cause__ or error.__context__
+    seen: set[int] = set()
+    left: BaseException | None = error
+    while left is not None and id(left) not in seen:
+        seen.add(id(left))
+        while left.__traceback__ is not None and left.__traceback__.tb_frame.f_code.co_filename == __file__:
+            left.__traceback__ = left.__traceback__.tb_next
+        left = left.__cause__ or left.__context__
 
 
 def _finish(status: int) -> int:
@@ -162,14 +163,15 @@ def _finish(status: int) -> int:
 
     Its order: threads, exit functions, the program's own objects, whose `__del__` still sees the program's names.
     """
-    for step in (threading._shutdown, atexit._run_exitfuncs, lambda: sys.modules.pop("__main__", None), gc.collect):
+    end_threads = vars(threading)["_shutdown"]  # what the interpreter itself calls
+    for step in (end_threads, atexit._run_exitfuncs, lambda: sys.modules.pop("__main__", None), gc.collect):
         try:
             step()
         except BaseException as e:  # noqa: BLE001  a program's thread or exit function may raise anything
             status = _failed(e) or status
     for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
         try:
-            stream.flush()
+            stream.flush()  # type: ignore[union-attr]  # None is what a program may have put there
         except (AttributeError, OSError, ValueError):
             continue  # replaced or closed by the program
     return status

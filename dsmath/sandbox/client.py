@@ -88,7 +88,7 @@ class Sandbox:
             self._waiting.append(job)
             self._start_waiting()
         self._deliver()
-        job.future.add_done_callback(lambda future: future.cancelled() and self._cancel(job))
+        job.future.add_done_callback(lambda future: self._cancel(job) if future.cancelled() else None)
         return job.future
 
     def run(self, code: str, *, replay: Sequence[str] = ()) -> Ran:
@@ -193,7 +193,7 @@ class Sandbox:
 
     def _cancel(self, job: Job) -> None:
         with self._lock:
-            if job.id in self._running and not self._closed:
+            if job.id in self._running and job.zygote is not None and not self._closed:
                 job.zygote.kill(job.id)
 
     def _complete(self, job: Job, exit: Exit, **values: Any) -> None:
@@ -265,9 +265,9 @@ class Sandbox:
     def _read_outputs(self) -> None:
         """Take what programs wrote; end those that wrote too much, and zygotes that say nothing any more."""
         now = time.monotonic()
-        longest = zygote.WALL_FACTOR * self.limits.timeout_s + zygote.WALL_EXTRA_S + STUCK_S
+        longest = zygote.WALL_FACTOR * (self.limits.timeout_s or 0) + zygote.WALL_EXTRA_S + STUCK_S
         for job in self._running.values():
-            if now - job.started < TICK_S:
+            if now - job.started < TICK_S or job.zygote is None:
                 continue
             job.read()
             if job.truncated:

@@ -99,7 +99,7 @@ class ZygoteProcess:
             kind=kind,
             site_folders=levels.site_folders(),
             readable=levels.readable(),
-            timeout_s=limits.timeout_s,
+            timeout_s=limits.timeout_s or 0,  # the client has checked that there is one
             memory_bytes=limits.memory_mb << 20,
             spares=min(limits.workers, zygote.MOST_SPARES),
             lockdown=lock_down,

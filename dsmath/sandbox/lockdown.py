@@ -145,7 +145,7 @@ def call_rules(program: seccomp.Filter) -> Callable[[], None]:
     header = ctypes.create_string_buffer(struct.pack("@HP", instructions, ctypes.addressof(code)))
 
     def restrict_calls() -> None:
-        program.fill(code, os.getpid())
+        program.fill(memoryview(code), os.getpid())
         _prctl("seccomp", _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(header))
 
     return restrict_calls

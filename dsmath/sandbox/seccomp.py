@@ -193,7 +193,7 @@ class Filter:
     code: bytes
     own_pid_at: tuple[int, ...]  # byte offsets of the 32-bit operands that want it
 
-    def fill(self, code: bytearray, pid: int) -> None:
+    def fill(self, code: bytearray | memoryview, pid: int) -> None:
         """Complete a copy of `code` for one process."""
         for offset in self.own_pid_at:
             struct.pack_into("=I", code, offset, pid)
@@ -206,16 +206,18 @@ def assemble(machine: str = os.uname().machine) -> Filter:
     """
     column, audit_arch = ARCHITECTURES[machine]
     leaves = {numbers[column]: _ALLOW for numbers in _ALWAYS.values()}
-    leaves |= {numbers[column]: _if_argument(*rule) for numbers, *rule in _IF_ARGUMENT.values()}
+    leaves |= {
+        numbers[column]: _if_argument(index, mask, values) for numbers, index, mask, values in _IF_ARGUMENT.values()
+    }
     leaves |= {numbers[column]: _if_no_truncation(argument) for numbers, argument in _OPEN.values()}
     leaves |= {_CLONE3[column]: _MISSING}
-    leaves.pop(None, None)  # calls of the other architecture
+    known = {number: leaf for number, leaf in leaves.items() if number is not None}  # others: the other architecture's
     program = [
         (_LOAD, 0, 0, _ARCH),
         (_EQUAL, len(_KILL), 0, audit_arch),
         *_KILL,
         (_LOAD, 0, 0, _NUMBER),
-        *_tree(_ranges(leaves)),
+        *_tree(_ranges(known)),
     ]
     operand = INSTRUCTION_BYTES - 4
     at = tuple(i * INSTRUCTION_BYTES + operand for i, step in enumerate(program) if step[3] == OWN_PID)

@@ -326,7 +326,9 @@ def become_interpreter() -> None:
     site.sethelper()
     site.setcopyright()
     atexit._clear()
-    sys.stdout.reconfigure(errors="backslashreplace")  # `python -u`: each write goes straight to the pipe
+    sys.stdout.reconfigure(  # type: ignore[union-attr]  # Python's own stdout is a TextIOWrapper
+        errors="backslashreplace"
+    )  # `python -u`: each write goes straight to the pipe
     gc.collect()
     gc.freeze()
 

@@ -89,6 +89,9 @@ class _Worker:
             start_new_session=True,
             bufsize=0,
         )
+        assert self._process.stdin is not None  # as asked for
+        assert self._process.stdout is not None
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
         started = self._read(START_S)
         if started == {}:
             return
@@ -103,7 +106,7 @@ class _Worker:
         try:
             view = memoryview(request)
             while view:
-                view = view[self._process.stdin.write(view) :]
+                view = view[self._stdin.write(view) :]
         except BrokenPipeError:
             return Lost.DIED
         return self._read(timeout_s)
@@ -111,17 +114,17 @@ class _Worker:
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
-        self._process.stdin.close()
-        self._process.stdout.close()
+        self._stdin.close()
+        self._stdout.close()
 
     def _read(self, timeout_s: float) -> dict[str, Any] | Lost:
         """The next line of the worker as JSON."""
         deadline = time.monotonic() + timeout_s
         pieces = []
         with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
+            selector.register(self._stdout, selectors.EVENT_READ)
             while selector.select(max(0.0, deadline - time.monotonic())):
-                piece = self._process.stdout.read(1 << 20)
+                piece = self._stdout.read(1 << 20)
                 if not piece:
                     return Lost.DIED
                 pieces.append(piece)

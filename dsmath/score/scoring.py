@@ -225,7 +225,7 @@ def _common(trajectories: list[Trajectory], path: Path) -> dict[str, Any]:
         for t in trajectories
     ]
     for name in facts[0]:
-        values = sorted({fact[name] for fact in facts})
+        values = sorted({fact[name] for fact in facts}, key=str)
         if len(values) > 1:
             raise UserError(f"{path} mixes {name} {values[0]!r} and {values[1]!r}; expected one per journal")
     return facts[0]

@@ -86,8 +86,8 @@ def _tar(path: Path) -> Numbered:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
                 name = PurePosixPath(member.name)
-                if member.isfile() and name.match("MATH/test/*/*.json"):
-                    row = json.loads(tar.extractfile(member).read())
+                if name.match("MATH/test/*/*.json") and (file := tar.extractfile(member)) is not None:
+                    row = json.loads(file.read())
                     found[name.parent.name, int(name.stem)] = row | {"unique_id": "/".join(name.parts[-3:])}
     except (OSError, ValueError, tarfile.TarError) as e:
         raise _unreadable(path, e) from e

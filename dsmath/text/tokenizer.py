@@ -138,6 +138,8 @@ def load(path: Path) -> Tokenizer:
         raise UserError(f"no tokenizer_config.json beside {path}: it names the begin and end tokens")
     config = json.loads(beside.read_text())
     bos, eos = (_token_name(config.get(key)) for key in ("bos_token", "eos_token"))
+    if eos is None:
+        raise UserError(f"{beside} names no eos_token; expected the token that ends a text")
     return HFTokenizer(backend, bos=bos if config.get("add_bos_token", True) else None, eos=eos)
 
 

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -16,9 +16,9 @@ import rich.progress
 from dsmath import config, runs, runtime
 from dsmath.config import Arch, need
 from dsmath.data import pipeline
+from dsmath.data.pipeline import Examples
 from dsmath.error import UserError
 from dsmath.model import decoder
-from dsmath.records import Example
 from dsmath.sharding import TRAINING, make_mesh, place
 from dsmath.text.template import Template
 from dsmath.text.tokenizer import Tokenizer
@@ -35,7 +35,7 @@ def fit(
     run: runs.Run,
     *,
     params: Callable[[], decoder.Params],
-    source: Sequence[Example],
+    source: Examples,
     tokenizer: Tokenizer,
     template: Template,
     progress: bool,
@@ -110,7 +110,7 @@ def _rows(
     data: config.Data,
     train: config.Train,
     mesh: jax.sharding.Mesh,
-    source: Sequence[Example],
+    source: Examples,
     tokenizer: Tokenizer,
     template: Template,
 ) -> tuple[pipeline.Rows, pipeline.Tokenise]:
@@ -155,6 +155,8 @@ def _save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
 
 def _log_memory(compiled: jax.stages.Compiled) -> None:
     memory = compiled.memory_analysis()
+    if memory is None:  # a backend that doesn't say
+        return
     log.info(
         "memory per device: %.2f GiB of state and batch, %.2f GiB of temporaries",
         memory.argument_size_in_bytes / 2**30,

@@ -96,7 +96,7 @@ class Recorder:
         if self._mfu_of is not None:
             record["mfu"] = self._slots / seconds * self._mfu_of
         self.last = record
-        if self._journal is not None:
+        if self._journal is not None and self._board is not None:
             self._journal.append(record)
             scalars = [Summary.Value(tag=name, simple_value=value) for name, value in record.items() if name != "step"]
             self._board.write_event(Event(wall_time=time.time(), step=step, summary=Summary(value=scalars)))
@@ -108,7 +108,7 @@ class Recorder:
         """Write what is pending, unless the step itself failed, and close the files."""
         if error is None:
             self.flush()
-        if self._journal is not None:
+        if self._journal is not None and self._board is not None:
             self._journal.close()
             self._board.close()
 

@@ -91,14 +91,13 @@ def abstract_state(arch: Arch, optimizer: optax.GradientTransformation, mesh: Me
     params = jax.eval_shape(lambda: decoder.init(arch, jax.random.key(0)))
     whole = NamedSharding(mesh, PartitionSpec())
     params_shardings = shardings(decoder.axes(arch), mesh, TRAINING)
-    state_shardings = TrainState(
-        whole, params_shardings, optimizers.shardings(optimizer, params, params_shardings, whole)
-    )
-    return jax.tree.map(
+    opt_shardings = optimizers.shardings(optimizer, params, params_shardings, whole)
+    step, params, opt_state = jax.tree.map(
         lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-        jax.eval_shape(functools.partial(new_state, optimizer=optimizer), params),
-        state_shardings,
+        tuple(jax.eval_shape(functools.partial(new_state, optimizer=optimizer), params)),
+        (whole, params_shardings, opt_shardings),
     )
+    return TrainState(step, params, opt_state)
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:

@@ -50,7 +50,7 @@ def maj_at_k(votes: Sequence[Vote], correct: Sequence[bool], k: int, *, seed: st
     """
     n = len(votes)
     if math.comb(n, k) <= SUBSETS:
-        subsets = list(itertools.combinations(range(n), k))
+        subsets: list[Sequence[int]] = list(itertools.combinations(range(n), k))
     else:
         draw = random.Random(seed)
         subsets = [draw.sample(range(n), k) for _ in range(SUBSETS)]

@@ -11,6 +11,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+P = TypeVar("P", bound=Hashable)
 
 _Z = 1.959963984540054  # 97.5% quantile of the standard normal: intervals of 95%
 
@@ -70,7 +71,7 @@ def accuracy(problems: Sequence[Hashable], correct: Sequence[bool]) -> dict[str,
     }
 
 
-def by_problem(problems: Sequence[Hashable], values: Sequence[T]) -> dict[Hashable, list[T]]:
+def by_problem(problems: Sequence[P], values: Sequence[T]) -> dict[P, list[T]]:
     """The values of each problem's samples, problems in the order of their first one."""
     groups = collections.defaultdict(list)
     for problem, value in zip(problems, values, strict=True):

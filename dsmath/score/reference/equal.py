@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable
 
+from dsmath.records import Answer
 from dsmath.score.reference import plain
 
 TOLERANCE = 1e-3  # absolute; reference protocol
@@ -20,9 +21,9 @@ Symbolic = Callable[[str, str], bool]
 _MATRIX = re.compile(r"\\begin\{[pb]matrix\}(.*)\\end\{[pb]matrix\}", re.DOTALL)
 
 
-def verdict(prediction: str | list[str], gold: str | list[str], symbolic: Symbolic) -> str:
+def verdict(prediction: Answer, gold: Answer, symbolic: Symbolic) -> str:
     """The rule by which a prediction is right. Lists, of MATH, lose repeats, and of the predictions the last count."""
-    if isinstance(gold, str):
+    if isinstance(gold, str) and isinstance(prediction, str):
         return equal(prediction, gold, symbolic)
     golds = list(dict.fromkeys(gold))
     predictions = list(dict.fromkeys(prediction))[-len(golds) :]
@@ -86,15 +87,16 @@ def _brackets_equal(prediction: str, gold: str, symbolic: Symbolic) -> str:
     """Tuples and intervals, element by element. Quirk: round and square brackets are the same."""
     if not all(re.match(r"[(\[].+[)\]]", text) for text in (prediction, gold)):
         return ""
-    return _rows_equal(prediction[1:-1].split(","), gold[1:-1].split(","), symbolic) and "brackets"
+    same = _rows_equal(prediction[1:-1].split(","), gold[1:-1].split(","), symbolic)
+    return "brackets" if same else ""
 
 
 def _matrices_equal(prediction: str, gold: str, symbolic: Symbolic) -> str:
     """pmatrix and bmatrix, cell by cell."""
-    matrices = [_MATRIX.fullmatch(text) for text in (prediction, gold)]
-    if not all(matrices):
+    p_matrix, g_matrix = (_MATRIX.fullmatch(text) for text in (prediction, gold))
+    if not (p_matrix and g_matrix):
         return ""
-    p_rows, g_rows = ([row for row in m[1].split("\\\\") if row.strip()] for m in matrices)
+    p_rows, g_rows = ([row for row in m[1].split("\\\\") if row.strip()] for m in (p_matrix, g_matrix))
     same = len(p_rows) == len(g_rows) and all(
         _rows_equal(p.strip().split("&"), g.strip().split("&"), symbolic) for p, g in zip(p_rows, g_rows, strict=True)
     )

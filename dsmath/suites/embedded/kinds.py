@@ -1,6 +1,13 @@
 """The kinds of problems: numbers, steps and programs, the same in each language."""
 
-from dsmath.suites.embedded.forms import Kind
+from dsmath.suites.embedded.forms import Draw, Kind
+
+
+def _divisible(r: Draw) -> tuple[int, ...]:
+    """A multiple of a fraction's denominator, and the fraction."""
+    above, below = r.fraction()
+    return below * r.three(), above, below
+
 
 KINDS = (
     Kind(
@@ -46,7 +53,7 @@ KINDS = (
     Kind(
         name="fraction_of",
         topic="fractions",
-        numbers=lambda r: (lambda p, q: (q * r.three(), p, q))(*r.fraction()),
+        numbers=_divisible,
         steps=lambda a, b, c: (a * b, a * b // c),
         working=("{a} * {b} = {x}", "{x} / {c} = {y}"),
         program="x = {a} * {b} // {c}\nprint(x)",
@@ -54,7 +61,7 @@ KINDS = (
     Kind(
         name="fraction_left",
         topic="fractions",
-        numbers=lambda r: (lambda p, q: (q * r.three(), p, q))(*r.fraction()),
+        numbers=_divisible,
         steps=lambda a, b, c: (a * b // c, a - a * b // c),
         working=("{a} * {b} / {c} = {x}", "{a} - {x} = {y}"),
         program="x = {a} * {b} // {c}\nprint({a} - x)",
