@@ -12,10 +12,18 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
+BESIDE = ROOT.parent / "shared" / "data"
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder of published data sets: $DSMATH_DATA, or ../shared/data beside the repository."""
-    folder = Path(os.environ.get("DSMATH_DATA", ROOT.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"no data sets in {folder}; set DSMATH_DATA")
-    return folder
+    """The folder of published data sets: $DSMATH_DATA, or ../shared/data beside the repository.
+
+    Where neither is there, the test is skipped; where one is said or found to be, what lacks in it is a failure.
+    """
+    if named := os.environ.get("DSMATH_DATA"):
+        assert Path(named).is_dir(), f"DSMATH_DATA is {named}, which is no folder"
+        return Path(named)
+    if not BESIDE.is_dir():
+        pytest.skip("no published data sets beside the repository; set DSMATH_DATA")
+    return BESIDE

@@ -11,6 +11,7 @@ import pytest
 
 from dsmath import journal
 from dsmath.error import UserError
+from dsmath.journal import Journal
 
 RECORDS = [{"id": "a", "text": "你好\n\\boxed{1}"}, {"id": "b", "text": "\ud800 lone surrogate"}]
 
@@ -99,3 +100,36 @@ def test_an_unwritable_folder_and_a_missing_file_are_one_line():
         journal.Journal(Path("/proc/nothing/j.jsonl"))
     with pytest.raises(UserError, match=r"cannot read /nowhere/j.jsonl: No such file"):
         list(journal.read(Path("/nowhere/j.jsonl")))
+
+
+def test_a_journal_has_one_writer_at_a_time(tmp_path):
+    path = tmp_path / "j.jsonl"
+    with Journal(path):
+        other = [sys.executable, "-c", f"from dsmath.journal import Journal; Journal({str(path)!r})"]
+        done = subprocess.run(other, capture_output=True, text=True, check=False)
+        assert f"{path} is in use by another process; wait for it" in done.stderr
+    Journal(path).close()
+
+
+def test_records_that_grow_to_a_whole_file_go_on_under_the_same_settings_alone(tmp_path):
+    path = tmp_path / "out.jsonl"
+
+    def make(settings, numbers, fail=False):
+        with journal.continued(path, settings) as (out, done):
+            seen = list(done)
+            for number in numbers:
+                out.append({"n": number})
+            if fail:
+                raise KeyboardInterrupt
+        return seen
+
+    with pytest.raises(KeyboardInterrupt):
+        make({"a": 1}, [1, 2], fail=True)
+    assert not path.exists()
+    assert make({"a": 1}, [3]) == [{"n": 1}, {"n": 2}]
+    assert [record["n"] for record in journal.read(path)] == [1, 2, 3]
+    with pytest.raises(KeyboardInterrupt):
+        make({"a": 1}, [7], fail=True)
+    assert make({"a": 2}, [8]) == []
+    assert [record["n"] for record in journal.read(path)] == [8]
+    assert [p.name for p in tmp_path.iterdir()] == ["out.jsonl"]

@@ -61,6 +61,9 @@ def test_help_loads_no_heavy_library():
         (["train", "--config", TINY, "--config.train.stepz=3"], ["stepz", "steps"]),
         (["train", "--config", TINY, "--config.train.steps=many"], ["config.train.steps", "many"]),
         (["train", "--config", TINY, "--config.start.template=alpaca"], ["alpaca", "reference"]),
+        (["train", "--config", TINY, "--config.train.checkpoint_every=0"], ["checkpoint_every is 0", "at least 1"]),
+        (["train", "--config", TINY, "--config.train.microbatches=-1"], ["microbatches is -1", "at least 1"]),
+        (["train", "--config", TINY, "--config.train.beta1=1.5"], ["beta1 is 1.5", "0 to 1"]),
         (["train", "--config", TINY, "--workdir", "/proc/nothing"], ["/proc/nothing", "dsmath prepare"]),
         (["prepare", "--config", TINY, "--workdir", "/proc/nothing"], ["/proc/nothing"]),
         (
@@ -83,6 +86,30 @@ def test_an_empty_data_folder(tmp_path):
         "--config.eval.suites=('gsm8k',)",
     )  # fmt: skip
     assert str(tmp_path / "gsm8k" / "test.jsonl") in line
+
+
+def test_print_config_prints_what_would_be_used_and_does_nothing(tmp_path):
+    workdir = tmp_path / "run"
+    done = dsmath("train", "--config", TINY, "--workdir", str(workdir), "--config.train.steps=7", "--print_config")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["train"]["steps"] == 7
+    assert not workdir.exists()
+
+
+@pytest.mark.parametrize(("args", "goes_on"), [(["train", "--config", TINY], True), (["doctor"], False)])
+def test_interrupted_a_verb_says_that_it_goes_on_only_where_that_is_true(args, goes_on, tmp_path):
+    """Interrupted while the verb runs, which here is at once."""
+    code = (
+        "import sys; from dsmath.cli import main, train, doctor\n"
+        "def stop(values): raise KeyboardInterrupt\n"
+        "train.run = doctor.run = stop\n"
+        "main.main()"
+    )
+    line = [sys.executable, "-c", code, *args]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    said = f"dsmath {args[0]}: interrupted" + "; the same command goes on from here" * goes_on
+    assert done.stderr.splitlines()[-1] == said
 
 
 def test_json_is_the_last_line_of_stdout(tmp_path):

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -79,6 +80,28 @@ def test_a_file_of_programs_gives_results_in_its_order(tmp_path):
     assert all(row.keys() == FIELDS | {"id"} for row in rows)
     assert [row["stdout"] for row in rows] == ["slow\n", *(f"{i}\n" for i in range(20)), "", "\\ud800\n"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["programs.jsonl", "results.jsonl"]
+
+
+def test_a_killed_file_of_programs_goes_on_behind_the_last_result(tmp_path):
+    programs, results, partial = (
+        tmp_path / name for name in ("programs.jsonl", "results.jsonl", "results.jsonl.partial")
+    )
+    code = "import time\ntime.sleep(0.02)\nprint({})"
+    programs.write_text("".join(json.dumps({"id": i, "code": code.format(i)}) + "\n" for i in range(100)))
+    line = ["--jsonl", programs, "--out", results, "--concurrency", "2"]
+    process = subprocess.Popen([sys.executable, "-m", "dsmath.cli.main", "run", *map(str, line)])
+    while not (partial.exists() and partial.read_bytes().count(b"\n") > 5):
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    before = partial.read_bytes()
+    before = before[before.index(b"\n") + 1 : before.rindex(b"\n") + 1]
+    done = dsmath_run(*line, "--json")
+    assert json.loads(done.stdout.splitlines()[-1])["programs"] == 100
+    assert f"{before.count(chr(10).encode())} results are in" in done.stderr
+    assert results.read_bytes().startswith(before)
+    assert [json.loads(row)["stdout"] for row in results.read_text().splitlines()] == [f"{i}\n" for i in range(100)]
 
 
 def test_no_programs_give_no_results(tmp_path):

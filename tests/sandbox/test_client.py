@@ -13,7 +13,7 @@ import pytest
 
 from dsmath.error import UserError
 from dsmath.records import Exit
-from dsmath.sandbox.client import Sandbox
+from dsmath.sandbox.client import AHEAD, Sandbox
 from tests.sandbox.conftest import LIMITS, alive, children
 
 
@@ -155,3 +155,16 @@ def test_nothing_outlives_a_killed_parent(code):
     while any(map(alive, pids)) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not any(map(alive, pids))
+
+
+def test_many_programs_are_read_a_bounded_number_ahead_and_come_back_in_order(sandbox):
+    read = []
+
+    def codes():
+        for i in range(60):
+            read.append(i)
+            yield i, f"print({i})"
+
+    for n, (i, ran) in enumerate(sandbox.in_order(codes()), 1):
+        assert (i, ran.stdout) == (n - 1, f"{i}\n")
+        assert len(read) <= n + AHEAD * LIMITS.workers
