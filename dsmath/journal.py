@@ -105,12 +105,12 @@ def continued(path: Path, settings: dict[str, Any]) -> Iterator[tuple[Journal, l
     """
     partial = path.with_name(path.name + ".partial")
     with Journal(partial, durable=False) as journal:
-        first, *records = list(read(partial)) or [{}]
-        if first != settings:
+        found = list(read(partial))
+        if found[:1] != [settings]:
             journal.clear()
             journal.append(settings)
-            records = []
-        yield journal, records
+            found = [settings]
+        yield journal, found[1:]
         write(path, map(line, itertools.islice(read(partial), 1, None)))
         partial.unlink()
 
