@@ -1,13 +1,18 @@
-"""Fixtures of the whole suite. Virtual devices are set before jax is imported."""
+"""Fixtures of the whole suite. Virtual devices and the cache of compiled programs are set before jax is imported."""
 
 import os
-
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-
+import tempfile
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # one for all processes of this run, which begins empty
+    CACHE = tempfile.TemporaryDirectory(prefix="dsmath-tests-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 ROOT = Path(__file__).parent.parent
 

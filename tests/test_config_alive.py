@@ -1,0 +1,252 @@
+"""No dead switch: another value in any field of a config changes what a verb makes of it.
+
+Every field is seen through the functions that verbs call; one without a nudge fails. The sizes of the architecture have
+a sweep of their own, in tests/model/test_decoder.py.
+"""
+
+import collections
+import contextlib
+import dataclasses
+import functools
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import pytest
+import rich.console
+
+from dsmath import config, runs
+from dsmath.cli import evaluate, subject
+from dsmath.config import Config
+from dsmath.data import mixture
+from dsmath.error import UserError
+from dsmath.model import decoder, folder
+from dsmath.records import Example, Source, Stop
+from dsmath.rollout.evaluation import Subject
+from dsmath.sandbox.client import Sandbox
+from dsmath.sharding import make_mesh
+from dsmath.text import template as templates
+from dsmath.text import tokenizer as tokenizers
+from dsmath.text.generator import Request, Sampling
+from dsmath.text.template import with_program
+from dsmath.train import loop
+from dsmath.train import optimizer as optimizers
+from dsmath.train import step as steps
+from tests.rollout.scripted import Says, ScriptedGenerator
+from tests.suites import made_up
+from tests.train.conftest import CONFIG, make_examples, make_tokenizer
+
+Seen = Any
+SHORT = {"steps": 3, "checkpoint_every": 1, "keep_checkpoints": 2, "batch_rows": 2, "microbatches": 1, "clip_norm": 0.5}
+BASE = dataclasses.replace(
+    CONFIG,
+    start=config.Start(weights="random", tokenizer="tokenizer", template="reference"),
+    train=dataclasses.replace(CONFIG.train, **SHORT),
+    eval=dataclasses.replace(CONFIG.eval, suites=("gsm8k",), modes=("tool",), limit=2, rounds=3, max_new=24),
+    sandbox=config.Sandbox(timeout_s=5.0, memory_mb=256, output_kb=64, workers=2),
+)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    """A folder with published data, two tokenizers and weights."""
+    world = tmp_path_factory.mktemp("alive") / "world"
+    world.mkdir()
+    make_tokenizer().save(world / "tokenizer")
+    tokenizers.train(["Another text, of other words."] * 8, vocab_size=300).save(world / "other_tokenizer")
+    folder.save(world / "weights", first_params(), BASE.model, bos=None, eos=0, dtype="float32")
+    for suite in ("gsm8k", "svamp"):
+        made_up.write(world / "published", suite, made_up.rows(suite))
+    (world / "published" / "gsm8k" / "train.jsonl").write_text(json.dumps(made_up.ROWS["gsm8k"]) + "\n")
+    return world
+
+
+@functools.cache
+def first_params() -> decoder.Params:
+    """Weights of the small architecture, on the host."""
+    return jax.device_get(jax.jit(functools.partial(decoder.init, BASE.model))(jax.random.key(99)))
+
+
+def prepared(settings: Config) -> Seen:
+    """The training set that is written."""
+    mixture.prepare(settings, Path("data"), Path("published"))
+    found = mixture.examples(Path("data"), settings)
+    return [(found[i].id, found[i].question, found[i].mode) for i in range(len(found))]
+
+
+def trained(settings: Config) -> Seen:
+    """Losses, checkpoints, and the compiled step's temporary memory."""
+    memory = []
+    compile_step = steps.compile_step
+
+    def spy(*args: Any, **kwargs: Any) -> jax.stages.Compiled:
+        compiled = compile_step(*args, **kwargs)
+        memory.append(compiled.memory_analysis().temp_size_in_bytes)
+        return compiled
+
+    run = runs.Run("run")
+    sums = [
+        Example(f"{i}", "own", "en", "cot", f"Add {i}.", with_program("So.", f"print({i})", f"{i}", f"It is {i}."), "")
+        for i in range(20)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steps, "compile_step", spy)
+        loop.fit(
+            settings,
+            run,
+            params=first_params,
+            source=[*make_examples(20), *sums],
+            tokenizer=make_tokenizer(),
+            template=templates.find("reference"),
+            progress=False,
+        )
+    lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    losses = [(line["loss"], line["grad_norm"], line["learning_rate"], line["trained_tokens"]) for line in lines]
+    return losses, sorted(path.name for path in run.checkpoints.iterdir() if path.name.isdigit()), memory
+
+
+def laid_out(settings: Config) -> Seen:
+    """What a device holds of the state and of a batch."""
+    mesh = make_mesh(settings.mesh)
+    state = steps.abstract_state(settings.model, optimizers.make(settings.train, settings.model), mesh)
+    shards = jax.tree.map(lambda x: x.sharding.shard_shape(x.shape), state)
+    return jax.tree.leaves(shards, is_leaf=lambda x: isinstance(x, tuple)), steps.batch_sharding(mesh).shard_shape(
+        (8, 8)
+    )
+
+
+def loaded(settings: Config) -> Seen:
+    """What the engine answers to three requests, in how many dispatches, and the fingerprint of its weights."""
+    wanted = subject.load(settings, runs.Run("run"), 0)
+    engine, greedy = wanted.generator, Sampling(0.0, 1.0, None, 0)
+    prompt = wanted.template.prompt("Add 1.", lang="en", mode="cot")
+    for i in range(3):
+        piece = engine.codec.encode(Source.PROMPT, (*prompt, f" {i}"))
+        engine.submit(Request(str(i), (piece,), 200, (), greedy))
+    answers, polls = {}, 0
+    while not engine.idle:
+        polls += 1
+        answers |= {done.id: done.ids for done in engine.poll()}
+    return answers, polls, wanted.name.rpartition("(")[2]
+
+
+def evaluated(settings: Config) -> Seen:
+    """What a generator is asked, what is written, and what comes of it."""
+    says = [Says(f"```python\nprint({i})\n```output", Stop.TEXT) for i in range(5)]
+    generator = ScriptedGenerator({})
+    generator.script = collections.defaultdict(lambda: [*says, Says("It is \\boxed{7}.", Stop.END)])
+    model = Subject(generator, templates.find("reference"), "scripted", 0, {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subject, "load", lambda *_: model)
+        console = rich.console.Console(file=io.StringIO())
+        result = evaluate.evaluate(settings, runs.Run("run"), Path("published"), step=0, console=console)
+    for summary in result["summaries"]:
+        del summary["cost"], summary["tools"], summary["settings"]
+    written = sorted(str(path) for path in Path("run", "evals").rglob("*"))
+    return sorted(map(repr, generator.requests)), written, result["summaries"]
+
+
+PROGRAMS = {
+    "long": "import time\nwhile time.process_time() < 1: pass\nprint('done')",
+    "large": "x = bytearray(100 << 20)\nprint('held')",
+    "loud": "print('x' * 40_000)",
+}
+NAPS = "import time\nbegun = time.monotonic()\ntime.sleep(0.8)\nprint(begun, time.monotonic())"
+
+
+def ran(settings: Config) -> Seen:
+    """How programs end, and how many run at a time."""
+    with Sandbox(settings.sandbox) as sandbox:
+        ends = {name: sandbox.run(code) for name, code in PROGRAMS.items()}
+        naps = [sandbox.submit(NAPS) for _ in range(3)]
+        times = [tuple(map(float, nap.result().stdout.split())) for nap in naps]
+    together = max(sum(begun <= t < ended for begun, ended in times) for t, _ in times)
+    return {name: (end.exit, len(end.stdout)) for name, end in ends.items()}, together, sandbox.level["level"]
+
+
+NUDGES: dict[str, tuple[Callable[[Config], Seen], Any]] = {
+    "seed": (loaded, 4),
+    "model.max_positions": (trained, 64),
+    "start.weights": (loaded, "weights"),
+    "start.tokenizer": (loaded, "other_tokenizer"),
+    "start.template": (loaded, "chatml"),
+    "mesh.data": (laid_out, 2),
+    "mesh.fsdp": (laid_out, 2),
+    "mesh.tensor": (laid_out, 2),
+    "data.sources": (prepared, ("gsm8k",)),
+    "data.modes": (prepared, ("tool",)),
+    "data.embedded_problems": (prepared, 10),
+    "data.row_length": (trained, 96),
+    "data.packing_bins": (trained, 1),
+    "train.steps": (trained, 4),
+    "train.batch_rows": (trained, 4),
+    "train.microbatches": (trained, 2),
+    "train.learning_rate": (trained, 0.02),
+    "train.warmup_steps": (trained, 0),
+    "train.beta1": (trained, 0.5),
+    "train.beta2": (trained, 0.5),
+    "train.weight_decay": (trained, 0.9),
+    "train.clip_norm": (trained, 1e-9),
+    "train.remat": (trained, True),
+    "train.loss_on_tool_output": (trained, True),
+    "train.checkpoint_every": (trained, 3),
+    "train.keep_checkpoints": (trained, 3),
+    "eval.suites": (evaluated, ("gsm8k", "svamp")),
+    "eval.modes": (evaluated, ("cot",)),
+    "eval.protocol": (evaluated, "strict"),
+    "eval.samples": (evaluated, 2),
+    "eval.limit": (evaluated, 1),
+    "eval.slots": (loaded, 1),
+    "eval.cache_length": (loaded, 96),
+    "eval.decode_steps": (loaded, 1),
+    "eval.max_new": (evaluated, 25),
+    "eval.rounds": (evaluated, 2),
+    "eval.temperature": (evaluated, 0.5),
+    "eval.top_p": (evaluated, 0.5),
+    "eval.top_k": (evaluated, 5),
+    "eval.grader": (evaluated, "strict"),
+    "sandbox.timeout_s": (ran, 0.3),
+    "sandbox.memory_mb": (ran, 64),
+    "sandbox.output_kb": (ran, 16),
+    "sandbox.workers": (ran, 1),
+    "sandbox.required_level": (ran, "L3"),
+}
+MAY_BE_REFUSED = {"model.max_positions", "start.template", "sandbox.required_level"}  # that is what these then do
+ELSEWHERE = {f"model.{f.name}" for f in dataclasses.fields(config.Arch)} - {"model.max_positions"}
+
+
+def observe(see: Callable[[Config], Seen], settings: Config, world: Path, name: str) -> Seen:
+    """What is seen from a working folder of its own; a refusal is seen as well."""
+    with contextlib.chdir(shutil.copytree(world, world.with_name(name))):
+        try:
+            return see(settings)
+        except UserError as e:
+            return str(e)
+
+
+@pytest.fixture(scope="module")
+def base(world) -> Callable[[Callable[[Config], Seen]], Seen]:
+    """What is seen of the base, once for each way of seeing."""
+    return functools.cache(lambda see: observe(see, BASE, world, f"base-{see.__name__}"))
+
+
+@pytest.mark.parametrize("field", sorted(runs.flatten(dataclasses.asdict(BASE)).keys() - ELSEWHERE))
+def test_every_field_is_alive(field, world, base):
+    see, value = NUDGES[field]
+    *section, name = field.split(".")
+    part = dataclasses.replace(getattr(BASE, section[0]), **{name: value}) if section else value
+    nudged = dataclasses.replace(BASE, **{section[0] if section else name: part})
+    assert not isinstance(base(see), str), base(see)
+    now = observe(see, nudged, world, field)
+    assert not isinstance(now, str) or field in MAY_BE_REFUSED, now
+    assert now != base(see)
+
+
+@pytest.mark.parametrize("see", sorted({see for see, _ in NUDGES.values()}, key=lambda see: see.__name__))
+def test_what_is_seen_twice_is_the_same(see, world, base):
+    """Else every nudge would seem to change something."""
+    assert observe(see, BASE, world, f"again-{see.__name__}") == base(see)
