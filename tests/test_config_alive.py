@@ -57,7 +57,7 @@ def world(tmp_path_factory) -> Path:
     world = tmp_path_factory.mktemp("alive") / "world"
     world.mkdir()
     make_tokenizer().save(world / "tokenizer")
-    tokenizers.train(["Another text, of other words."] * 8, vocab_size=300).save(world / "other_tokenizer")
+    tokenizers.train([templates.INSTRUCTIONS["en", "cot"]] * 8, vocab_size=300).save(world / "other_tokenizer")
     folder.save(world / "weights", first_params(), BASE.model, bos=None, eos=0, dtype="float32")
     for suite in ("gsm8k", "svamp"):
         made_up.write(world / "published", suite, made_up.rows(suite))
@@ -151,7 +151,7 @@ def evaluated(settings: Config) -> Seen:
 
 
 PROGRAMS = {
-    "long": "import time\nwhile time.process_time() < 1: pass\nprint('done')",
+    "long": "import time\nwhile time.process_time() < 1.5: pass\nprint('done')",
     "large": "x = bytearray(100 << 20)\nprint('held')",
     "loud": "print('x' * 40_000)",
 }
@@ -209,7 +209,7 @@ NUDGES: dict[str, tuple[Callable[[Config], Seen], Any]] = {
     "eval.top_p": (evaluated, 0.5),
     "eval.top_k": (evaluated, 5),
     "eval.grader": (evaluated, "strict"),
-    "sandbox.timeout_s": (ran, 0.3),
+    "sandbox.timeout_s": (ran, 1.2),
     "sandbox.memory_mb": (ran, 64),
     "sandbox.output_kb": (ran, 16),
     "sandbox.workers": (ran, 1),
