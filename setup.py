@@ -26,6 +26,7 @@ setup(
         "orbax-checkpoint>=0.11.20",
         "rich",
         "safetensors",
+        "scipy",
         "sentencepiece",
         "sympy==1.14.0",
         "tensorboardX",

@@ -1,6 +1,6 @@
 """Output tokens per second of the engine against `transformers` generate: SmolLM2-135M-Instruct, f32, batch 16, greedy.
 
-    python benchmarks/decode_vs_transformers.py --data_dir D [--problems 48] [--fixed 64] [--max_new 256] [--rounds 3]
+    python benchmarks/decode_vs_transformers.py --data_dir D [--problems 32] [--fixed 32] [--max_new 160] [--rounds 3]
 
 Prompts are GSM8K test questions in the chat template; the peer gets them left-padded in batches of 16. Tokens count up
 to each sequence's end. `fixed`: no end token, every sequence has the same length. `natural`: sequences end at their end
@@ -21,13 +21,15 @@ import transformers
 
 from dsmath.config import Arch
 from dsmath.engine.engine import Engine
-from dsmath.model import decoder, gguf, smollm2
+from dsmath.model import decoder, folder, gguf, smollm2
+from dsmath.records import Piece, Source
 from dsmath.suites import catalogue
 from dsmath.text import template, tokenizer
+from dsmath.text.codec import TokenCodec
 from dsmath.text.generator import Request, Sampling
 
 BATCH = 16
-GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0, seed=0)
+GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=None, seed=0)
 
 Ids = tuple[int, ...]
 
@@ -49,19 +51,20 @@ def _to_end(ids: Ids, ends: list[int]) -> Ids:
     return ids[: min(stops, default=len(ids))]
 
 
-def run_ours(engine: Engine, prompts: list[Ids], max_new: int) -> list[Ids]:
+def run_ours(engine: Engine, prompts: list[Piece], max_new: int) -> list[Ids]:
     """The engine on all prompts; nothing is left in flight when it returns."""
-    for i, ids in enumerate(prompts):
-        engine.submit(Request(str(i), ids, max_new, (), GREEDY))
+    for i, prompt in enumerate(prompts):
+        engine.submit(Request(str(i), (prompt,), max_new, (), GREEDY))
     done: dict[str, Ids] = {}
     while not engine.idle:
         done |= {c.id: c.ids for c in engine.poll()}
     return [done[str(i)] for i in range(len(prompts))]
 
 
-def run_theirs(model: transformers.LlamaForCausalLM, prompts: list[Ids], max_new: int, ends: list[int]) -> list[Ids]:
+def run_theirs(model: transformers.LlamaForCausalLM, prompts: list[Piece], max_new: int, ends: list[int]) -> list[Ids]:
     """The peer on all prompts, batch by batch."""
-    batches = [prompts[i : i + BATCH] for i in range(0, len(prompts), BATCH)]
+    ids = [prompt.ids or () for prompt in prompts]
+    batches = [ids[i : i + BATCH] for i in range(0, len(ids), BATCH)]
     return [ids for batch in batches for ids in generate(model, batch, max_new, ends)]
 
 
@@ -74,26 +77,27 @@ def timed(run: Callable[..., list[Ids]], *args: object) -> tuple[list[Ids], floa
 
 def load_peer(arch: Arch, params: decoder.Params, ends: list[int]) -> transformers.LlamaForCausalLM:
     """The same weights in `transformers`."""
-    with tempfile.TemporaryDirectory() as folder:
-        folder.save(Path(folder), params, arch, bos=None, eos=ends[0], dtype="float32")
-        return transformers.LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "weights"
+        folder.save(path, params, arch, bos=None, eos=ends[0], dtype="float32")
+        return transformers.LlamaForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir", type=Path, required=True)
-    parser.add_argument("--problems", type=int, default=48)
+    parser.add_argument("--problems", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--fixed", type=int, default=64, help="tokens per sequence without end token")
-    parser.add_argument("--max_new", type=int, default=256, help="tokens per sequence at most, with end token")
+    parser.add_argument("--fixed", type=int, default=32, help="tokens per sequence without end token")
+    parser.add_argument("--max_new", type=int, default=160, help="tokens per sequence at most, with end token")
     args = parser.parse_args()
 
     file = smollm2.fetch()
     arch, params = gguf.load(file)
     tok = tokenizer.from_gguf(file)
-    chat = template.TEMPLATES["chatml"]
+    chat, codec = template.find("chatml"), TokenCodec(tok)
     problems = catalogue.problems("gsm8k", args.data_dir, limit=args.problems)
-    prompts = [template.prompt(p.question, lang=p.lang, mode="cot", template=chat, tokenizer=tok).ids for p in problems]
+    prompts = [codec.encode(Source.PROMPT, chat.prompt(p.question, lang=p.lang, mode="cot")) for p in problems]
     model = load_peer(arch, params, [tok.eos])
     unstacked = jax.device_put(decoder.unstack(params))
     for name, max_new, ends in (("fixed", args.fixed, []), ("natural", args.max_new, [tok.eos])):

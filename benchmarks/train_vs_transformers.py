@@ -27,9 +27,9 @@ import transformers
 
 from dsmath import config
 from dsmath.data import gsm8k, pipeline
-from dsmath.model import decoder, gguf, smollm2
+from dsmath.model import decoder, folder, gguf, smollm2
 from dsmath.records import Example
-from dsmath.sharding import make_mesh, place
+from dsmath.sharding import TRAINING, make_mesh, place
 from dsmath.text import template, tokenizer
 from dsmath.train import optimizer as optimizers
 from dsmath.train import step as steps
@@ -61,7 +61,7 @@ class Ours:
     def __init__(self, arch: config.Arch, params: decoder.Params, shape: tuple[int, int]):
         mesh = make_mesh(config.Mesh(1, 1, 1))
         optimizer = optimizers.make(TRAIN, arch)
-        placed = place(params, decoder.axes(arch), mesh)
+        placed = place(params, decoder.axes(arch), mesh, TRAINING)
         self._sharding = steps.batch_sharding(mesh)
         abstract = steps.abstract_state(arch, optimizer, mesh)
         self._state = jax.device_put(steps.new_state(placed, optimizer), jax.tree.map(lambda x: x.sharding, abstract))
@@ -80,9 +80,10 @@ class Peer:
     """One step of `transformers` per call, on the arguments of its forward pass."""
 
     def __init__(self, arch: config.Arch, params: decoder.Params, eos: int):
-        with tempfile.TemporaryDirectory() as folder:
-            folder.save(Path(folder), params, arch, bos=None, eos=eos, dtype="float32")
-            self._model = transformers.LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        with tempfile.TemporaryDirectory() as temporary:
+            path = Path(temporary) / "weights"
+            folder.save(path, params, arch, bos=None, eos=eos, dtype="float32")
+            self._model = transformers.LlamaForCausalLM.from_pretrained(path, dtype=torch.float32)
         self._model.config.use_cache = False
         self._model.train()
         self._optimizer = torch.optim.AdamW(
@@ -104,7 +105,7 @@ def packed_inputs(batch: pipeline.Batch) -> tuple[dict[str, torch.Tensor], int]:
     segments = torch.from_numpy(batch["segments"])
     length = segments.shape[1]
     seen = (segments[:, :, None] == segments[:, None, :]) & torch.ones(length, length).tril().bool()
-    labels = torch.from_numpy(np.where(batch["weights"] > 0, batch["targets"], IGNORED)).long()
+    labels = torch.from_numpy(np.where(batch["trained"], batch["targets"], IGNORED)).long()
     inputs = {
         "input_ids": torch.from_numpy(batch["tokens"]).long(),
         "position_ids": torch.from_numpy(batch["positions"]).long(),
@@ -112,7 +113,7 @@ def packed_inputs(batch: pipeline.Batch) -> tuple[dict[str, torch.Tensor], int]:
         "labels": labels,
         "shift_labels": labels,
     }
-    return inputs, int(batch["weights"].sum())
+    return inputs, int(batch["trained"].sum())
 
 
 def padded_inputs(rows: list[np.ndarray]) -> tuple[dict[str, torch.Tensor], int]:

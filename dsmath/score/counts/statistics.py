@@ -94,11 +94,12 @@ def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> McNemar:
     Given the discordant pairs, their number on one side is binomial with probability 1/2 (Q. McNemar, Psychometrika 12
     (1947)). Raises ValueError if a and b differ in length.
     """
+    from scipy import stats
+
     only_a = sum(1 for x, y in zip(a, b, strict=True) if x and not y)
     only_b = sum(1 for x, y in zip(a, b, strict=True) if y and not x)
-    n = only_a + only_b
-    tail = sum(math.comb(n, k) for k in range(min(only_a, only_b) + 1))
-    return McNemar(only_a, only_b, min(1.0, 2 * tail / 2**n))
+    discordant = only_a + only_b
+    return McNemar(only_a, only_b, float(stats.binomtest(only_a, discordant).pvalue) if discordant else 1.0)
 
 
 @dataclasses.dataclass(frozen=True)

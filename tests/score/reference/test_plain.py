@@ -2,6 +2,9 @@
 
 import pytest
 
+from dsmath import journal
+from dsmath.score import graders
+from dsmath.score.reference import plain
 from dsmath.score.reference.equal import TOLERANCE
 from dsmath.score.reference.plain import close
 from dsmath.score.reference.symbolic import symbolic_equal
@@ -59,3 +62,19 @@ def test_decision_is_that_of_sympy(a, b):
 @pytest.mark.parametrize("text", LEFT_TO_SYMPY)
 def test_other_texts_and_close_calls_are_left_to_sympy(text):
     assert close(text, "1.0015" if text == "1.0005" else "x^{2}+2x+1", TOLERANCE) is None
+
+
+def test_every_decision_on_the_recorded_cases_is_that_of_sympy(real_data, monkeypatch):
+    decided = {}
+
+    def spy(a: str, b: str, tolerance: float) -> bool | None:
+        said = close(a, b, tolerance)
+        if said is not None:
+            decided[a, b] = said
+        return said
+
+    monkeypatch.setattr(plain, "close", spy)
+    for case in journal.read(real_data / "grader_reference" / "dev.jsonl"):
+        graders.grade(case["suite"], case["question"], case["gold_source"], case["output"])
+    assert len(decided) == 1258
+    assert [pair for pair, said in decided.items() if symbolic_equal(*pair) != said] == []
