@@ -16,7 +16,6 @@ import os
 import statistics
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,14 +27,13 @@ import transformers
 from dsmath import config
 from dsmath.data import gsm8k, pipeline
 from dsmath.model import decoder, folder, gguf, smollm2
-from dsmath.records import Example
+from dsmath.records import Example, Piece, Source
 from dsmath.sharding import TRAINING, make_mesh, place
 from dsmath.text import template, tokenizer
 from dsmath.train import optimizer as optimizers
 from dsmath.train import step as steps
 
 IGNORED = -100  # label that the loss of `transformers` leaves out
-LIMITS = config.Sandbox(timeout_s=5.0, memory_mb=512, output_kb=64, workers=1)  # chain of thought runs no program
 TRAIN = config.Train(
     steps=0,
     batch_rows=0,
@@ -145,6 +143,12 @@ def padded_batches(rows: list[np.ndarray], slots: int) -> Iterator[tuple[dict[st
         yield padded_inputs(draw(size))
 
 
+def example(row: gsm8k.Row) -> Example:
+    """A row as chain of thought."""
+    solution = (Piece(Source.MODEL, gsm8k.cot(row.solution, row.gold)),)
+    return Example(row.id, "gsm8k", "en", "cot", row.question, solution, row.gold)
+
+
 def measure(turns: dict[str, Callable[[], Turn]], rounds: int) -> dict[str, list[Turn]]:
     """Every side's turns, after one that warms it up."""
     results = {name: [] for name in turns}
@@ -168,11 +172,8 @@ def main() -> None:
     arch, params = gguf.load(file)
     arch = dataclasses.replace(arch, max_positions=args.row_length)
     tok = tokenizer.from_gguf(file)
-    rows = gsm8k.read(args.data_dir / "gsm8k" / "train.jsonl")
-    examples: list[Example] = list(gsm8k.examples(rows, ("cot",), LIMITS, Counter()))
-    tokenise = pipeline.Tokenise(
-        tok, template.TEMPLATES["chatml"], row_length=args.row_length, loss_on_tool_output=False
-    )
+    examples = [example(row) for row in gsm8k.read(args.data_dir / "gsm8k" / "train.jsonl")]
+    tokenise = pipeline.Tokenise(tok, template.find("chatml"), row_length=args.row_length, loss_on_tool_output=False)
     shape = (args.rows, args.row_length)
     packed = pipeline.batches(examples, tokenise, rows=args.rows, row_length=args.row_length, packing_bins=64, seed=0)
     tokenised = [row for row in map(tokenise, examples[:1000]) if row is not None]

@@ -2,8 +2,8 @@
 
     dsmath demo
 
-Hardware: 2 CPU cores, about 10 minutes. It learns to copy numbers into a program after some 400 steps. Expected
-accuracy at the end: 67% to 78% with tools, a few percent by chain of thought, which can't do the arithmetic.
+Hardware: 2 CPU cores, under 5 minutes, 1 GB. It learns to copy numbers into a program after some 400 steps. Accuracy
+at the end: 81% with tools, 3% by chain of thought, which can't do the arithmetic.
 """
 
 from ml_collections import ConfigDict

@@ -34,8 +34,22 @@ class Origin(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True)
+class How:
+    """How a figure came about that is measured here."""
+
+    mode: str
+    step: int
+    checkpoint: str
+    template: str
+    protocol: str
+    grader: str
+    sandbox: str
+    settings: str  # budgets and sampling
+
+
+@dataclasses.dataclass(frozen=True)
 class Cell:
-    """One figure: accuracy and its 95% interval in percent, and how it came about."""
+    """One figure: accuracy and its 95% interval in percent."""
 
     section: str  # of SECTIONS
     access: str  # "closed", "open"
@@ -45,17 +59,15 @@ class Cell:
     accuracy: float
     low: float
     high: float
-    origin: Origin
     n: int  # problems done
     size: int  # problems of the benchmark
-    remark: str = ""  # of the paper's: maj@32; of ours: several samples
-    mode: str = ""  # from here on of what is measured here alone
-    step: int | str = ""
-    checkpoint: str = ""
-    protocol: str = ""
-    grader: str = ""
-    sandbox: str = ""
-    settings: str = ""  # budgets and sampling
+    remark: str | None  # of the paper's: maj@32; of ours: several samples
+    how: How | None  # None for the paper's
+
+    @property
+    def origin(self) -> Origin:
+        """Whose figure it is."""
+        return Origin.PAPER if self.how is None else Origin.MEASURED
 
 
 def paper() -> list[Cell]:
@@ -76,10 +88,10 @@ def _paper_cell(row: dict[str, Any], benchmark: str) -> Cell:
         accuracy=row[benchmark],
         low=100 * low,
         high=100 * high,
-        origin=Origin.PAPER,
         n=size,
         size=size,
-        remark="maj@32" if benchmark in row.get("maj@32", ()) else "",
+        remark="maj@32" if benchmark in row.get("maj@32", ()) else None,
+        how=None,
     )
 
 
@@ -106,59 +118,63 @@ def _measured_cell(summary: dict[str, Any]) -> Cell:
         accuracy=summary["accuracy"],
         low=low,
         high=high,
-        origin=Origin.MEASURED,
         n=problems,
         size=_size(summary["suite"]),
-        remark=f"mean of {summary['n'] / problems:.0f} samples" if problems < summary["n"] else "",
-        mode=summary["mode"],
-        step=summary["step"],
-        checkpoint=summary["checkpoint"],
-        protocol=summary["protocol"],
-        grader=summary["grader"],
-        sandbox=", ".join(summary["sandbox"]),
-        settings=details.settings(summary),
+        remark=f"mean of {summary['n'] / problems:.0f} samples" if problems < summary["n"] else None,
+        how=How(
+            mode=summary["mode"],
+            step=summary["step"],
+            checkpoint=summary["checkpoint"],
+            template=summary["template"] or "not recorded",
+            protocol=summary["protocol"],
+            grader=summary["grader"],
+            sandbox=", ".join(summary["sandbox"]),
+            settings=details.settings(summary),
+        ),
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class _Row:
-    """A system's cells by benchmark, and the number of its note, 0 for the paper's."""
+    """A system's cells by benchmark, how all of them came about, and the number of its note; None for the paper's."""
 
     section: str
     access: str
     system: str
     size: str
     cells: dict[str, Cell]
-    note: int
+    how: How | None
+    note: int | None
 
 
 def _rows(cells: list[Cell]) -> list[_Row]:
     """By section; the paper's rows in its order, then ours."""
     groups: dict[tuple, dict[str, Cell]] = {}
     for cell in cells:
-        how = (cell.mode, cell.step, cell.protocol, cell.grader, cell.sandbox, cell.settings)
-        key = (cell.section, cell.origin, cell.access, cell.system, cell.size_b, *how)
+        key = (cell.section, cell.access, cell.system, cell.size_b, cell.how)
         groups.setdefault(key, {})[cell.benchmark] = cell
     notes = itertools.count(1)
     found = []
     for group in sorted(groups.values(), key=lambda group: _place(next(iter(group.values())))):
         cell = next(iter(group.values()))
-        note = next(notes) if cell.origin is Origin.MEASURED else 0
+        note = None if cell.how is None else next(notes)
         size = "" if cell.size_b is None else f"{cell.size_b:g}B"
-        found.append(_Row(cell.section, cell.access, cell.system, size, group, note))
+        found.append(_Row(cell.section, cell.access, cell.system, size, group, cell.how, note))
     return found
 
 
 def _place(cell: Cell) -> tuple[int, bool, bool]:
-    return list(SECTIONS).index(cell.section), cell.access == "open", cell.origin is Origin.MEASURED
+    return list(SECTIONS).index(cell.section), cell.access == "open", cell.how is not None
 
 
-def _note(row: _Row) -> str:
-    cell = next(iter(row.cells.values()))
-    text = (
-        f"measured here: checkpoint {cell.checkpoint}, mode {cell.mode}, step {cell.step}, protocol {cell.protocol}, "
-    )
-    return text + f"grader {cell.grader}, sandbox {cell.sandbox}" + (cell.settings and f", {cell.settings}")
+def _notes(rows: list[_Row]) -> list[str]:
+    return [
+        f"[{row.note}] measured here: checkpoint {how.checkpoint}, mode {how.mode}, step {how.step}, template "
+        f"{how.template}, protocol {how.protocol}, grader {how.grader}, sandbox {how.sandbox}"
+        + (how.settings and f", {how.settings}")
+        for row in rows
+        if (how := row.how)
+    ]
 
 
 def _figures(cell: Cell) -> str:
@@ -188,12 +204,12 @@ journals of this folder, with its own 95% interval and the number of problems do
         lines.append([f"**{SECTIONS[section]}, {access}**", *[""] * (len(header) - 1)])
         lines += [[_system(row), row.size, *(_markdown_cell(row.cells.get(b)) for b in BENCHMARKS)] for row in group]
     text += "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
-    notes = [f"- [{row.note}] {_note(row)}\n" for row in _rows(cells) if row.note]
-    return f"{text}\n{''.join(notes) or 'Nothing is measured here yet on these four benchmarks.'}"
+    notes = "".join(f"- {note}\n" for note in _notes(_rows(cells)))
+    return f"{text}\n{notes or 'Nothing is measured here yet on these four benchmarks.'}"
 
 
 def _system(row: _Row) -> str:
-    return f"{row.system} [{row.note}]" if row.note else row.system
+    return row.system if row.note is None else f"{row.system} [{row.note}]"
 
 
 def _markdown_cell(cell: Cell | None) -> str:
@@ -206,11 +222,15 @@ def _markdown_cell(cell: Cell | None) -> str:
 
 
 def csv(cells: list[Cell]) -> str:
-    """A line per cell, all its fields; low and high of the paper's are implied by the size."""
+    """A line per cell, with how it came about. The paper's low and high are what the size of the test set implies."""
+    names = [field.name for record in (Cell, How) for field in dataclasses.fields(record) if field.name != "how"]
     file = io.StringIO()
-    writer = csv_format.DictWriter(file, [field.name for field in dataclasses.fields(Cell)], lineterminator="\n")
+    writer = csv_format.DictWriter(file, [*names, "origin"], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(dataclasses.asdict(cell) for cell in cells)
+    for cell in cells:
+        fields = dataclasses.asdict(cell)
+        how = fields.pop("how") or {}
+        writer.writerow(fields | how | {"origin": cell.origin})
     return file.getvalue()
 
 
@@ -218,7 +238,7 @@ def terminal(cells: list[Cell]) -> Table:
     """The table for a rich console: p marks the paper's cells, m what is measured here."""
     found = _rows(cells)
     caption = "p: paper, ± what the size of its test set implies. m: measured here, problems done.\n"
-    caption += "\n".join(f"[{row.note}] {_note(row)}" for row in found if row.note)
+    caption += "\n".join(_notes(found))
     table = Table(
         *("System", "Size", *(catalogue.find(name).title for name in BENCHMARKS)),
         title="Table 5: accuracy in %",

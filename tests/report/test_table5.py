@@ -13,7 +13,8 @@ from dsmath.report.table5 import Origin
 
 def summary(suite="mgsm_zh", mode="tool", **changes):
     return {
-        **{"suite": suite, "mode": mode, "step": 500, "checkpoint": "ckpt", "protocol": "reference"},
+        **{"suite": suite, "mode": mode, "step": 500, "checkpoint": "ckpt"},
+        **{"template": "chatml", "protocol": "reference"},
         **{"grader": "strict", "sandbox": ["L0"], "n": 250, "accuracy": 71.2, "interval": [65.3, 76.5]},
     } | changes
 
@@ -56,16 +57,21 @@ def test_our_rows_stand_in_their_section_and_notes_say_how_they_came_about():
     assert order.index("| DeepSeekMath-RL") < ours[0] < order.index("| **Tools and programs, closed**") < ours[1]
     assert "**71.2 [65.3, 76.5]** **measured here**, 100 of 250" in page
     assert "measured here**, 1,319 of 1,319" in page
-    assert (
-        "[2] measured here: checkpoint ckpt, mode tool, step 500, protocol reference, grader strict, sandbox L0" in page
-    )
+    how = "checkpoint ckpt, mode tool, step 500, template chatml, protocol reference, grader strict, sandbox L0"
+    assert f"[2] measured here: {how}" in page
 
 
 def test_runs_that_differ_in_anything_get_rows_of_their_own():
     same = [summary(), summary("cmath")]
-    others = [summary(grader="reference"), summary(protocol="strict"), summary(step=0), summary(mode="pot")]
+    others = [
+        summary(grader="reference"),
+        summary(protocol="strict"),
+        summary(template="x"),
+        summary(step=0),
+        summary(mode="pot"),
+    ]
     assert len(lines_of(table5.markdown(table5.measured(same)), "ckpt")) == 1
-    assert len(lines_of(table5.markdown(table5.measured(same + others)), "ckpt")) == 5
+    assert len(lines_of(table5.markdown(table5.measured(same + others)), "ckpt")) == 6
 
 
 def test_other_suites_stay_out_and_an_empty_table_says_so():
