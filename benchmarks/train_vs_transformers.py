@@ -1,6 +1,6 @@
 """Trained tokens per second of fine-tuning against `transformers`: SmolLM2-135M-Instruct, f32, AdamW.
 
-    python benchmarks/train_vs_transformers.py --data_dir DATA [--rows 8] [--row_length 512] [--rounds 3]
+    python benchmarks/train_vs_transformers.py --data_dir DATA [--rows 4] [--row_length 512] [--rounds 3]
 
 Examples are GSM8K's training set in the chat template. The peer steps as its Trainer does (sdpa attention, clipping,
 fused AdamW) on two kinds of batches: `padded`, random examples padded to the longest with the prompt's labels masked,
@@ -162,7 +162,7 @@ def measure(turns: dict[str, Callable[[], Turn]], rounds: int) -> dict[str, list
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir", type=Path, required=True)
-    parser.add_argument("--rows", type=int, default=8)
+    parser.add_argument("--rows", type=int, default=4)
     parser.add_argument("--row_length", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()

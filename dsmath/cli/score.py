@@ -2,10 +2,9 @@
 
   --workdir grades every WORKDIR/evals/STEP/SUITE-MODE/trajectories.jsonl, and writes scores.jsonl and summary.json
             beside it.
-  --outputs grades a file, and writes its lines to --out with prediction, answer, correct and reason added; killed, the
-            same command goes on behind what is in OUT.partial. A line holds
+  --outputs grades a file, and writes its lines to --out with prediction, answer, correct and reason added. A line holds
             question, output, gold_source, and if need be suite; the predictions.json of DeepSeekMath's evaluation code
-            and ToRA's output files are read, too.
+            and ToRA's output files are read, too. Killed, the same command goes on behind what is in OUT.partial.
   --grader  names one; if not given, the one used before, else reference. With "all", every grader's verdicts stand side
             by side, in graders.jsonl beside scores.jsonl or as "verdicts" in the lines of --out, and tables show where
             they disagree; those are kept in WORKDIR/report/graders.md, or beside --out in a file that ends in

@@ -18,7 +18,7 @@ class Sheet:
     title: str
     header: tuple[str, ...]
     cells: Sequence[tuple[str, ...]]
-    note: str = ""
+    note: str | None = None
     page_only: int = 0
 
     def terminal(self) -> Table:
@@ -27,7 +27,7 @@ class Sheet:
         table = Table(
             *self.header[:shown],
             title=self.title,
-            caption=self.note or None,
+            caption=self.note,
             title_justify="left",
             caption_justify="left",
             box=box.SIMPLE_HEAD,
