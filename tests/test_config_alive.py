@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import pytest
 import rich.console
 
@@ -109,14 +110,27 @@ def trained(settings: Config) -> Seen:
     return losses, sorted(path.name for path in run.checkpoints.iterdir() if path.name.isdigit()), memory
 
 
+def stepped(settings: Config) -> Seen:
+    """Parameters after three steps of the optimizer."""
+    optimizer = optimizers.make(settings.train, settings.model)
+    params = jax.tree.map(lambda axes: jnp.ones(len(axes)), decoder.axes(settings.model), is_leaf=_is_axes)
+    state = optimizer.init(params)
+    for scale in (0.01, 1.0, -2.0):  # the first is not clipped
+        updates, state = optimizer.update(jax.tree.map(lambda x, s=scale: x * s, params), state, params)
+        params = jax.tree.map(jnp.add, params, updates)
+    return jax.tree.map(lambda x: x.tolist(), params)
+
+
+def _is_axes(x: Any) -> bool:
+    return isinstance(x, tuple)
+
+
 def laid_out(settings: Config) -> Seen:
     """What a device holds of the state and of a batch."""
     mesh = make_mesh(settings.mesh)
     state = steps.abstract_state(settings.model, optimizers.make(settings.train, settings.model), mesh)
     shards = jax.tree.map(lambda x: x.sharding.shard_shape(x.shape), state)
-    return jax.tree.leaves(shards, is_leaf=lambda x: isinstance(x, tuple)), steps.batch_sharding(mesh).shard_shape(
-        (8, 8)
-    )
+    return jax.tree.leaves(shards, is_leaf=_is_axes), steps.batch_sharding(mesh).shard_shape((8, 8))
 
 
 def loaded(settings: Config) -> Seen:
@@ -151,11 +165,11 @@ def evaluated(settings: Config) -> Seen:
 
 
 PROGRAMS = {
-    "long": "import time\nwhile time.process_time() < 1.5: pass\nprint('done')",
+    "long": "import time\nwhile time.process_time() < 0.8: pass\nprint('done')",
     "large": "x = bytearray(100 << 20)\nprint('held')",
     "loud": "print('x' * 40_000)",
 }
-NAPS = "import time\nbegun = time.monotonic()\ntime.sleep(0.8)\nprint(begun, time.monotonic())"
+NAPS = "import time\nbegun = time.monotonic()\ntime.sleep(0.4)\nprint(begun, time.monotonic())"
 
 
 def ran(settings: Config) -> Seen:
@@ -185,12 +199,12 @@ NUDGES: dict[str, tuple[Callable[[Config], Seen], Any]] = {
     "train.steps": (trained, 4),
     "train.batch_rows": (trained, 4),
     "train.microbatches": (trained, 2),
-    "train.learning_rate": (trained, 0.02),
-    "train.warmup_steps": (trained, 0),
-    "train.beta1": (trained, 0.5),
-    "train.beta2": (trained, 0.5),
-    "train.weight_decay": (trained, 0.9),
-    "train.clip_norm": (trained, 1e-9),
+    "train.learning_rate": (stepped, 0.02),
+    "train.warmup_steps": (stepped, 0),
+    "train.beta1": (stepped, 0.5),
+    "train.beta2": (stepped, 0.5),
+    "train.weight_decay": (stepped, 0.9),
+    "train.clip_norm": (stepped, 1e-9),
     "train.remat": (trained, True),
     "train.loss_on_tool_output": (trained, True),
     "train.checkpoint_every": (trained, 3),
@@ -209,7 +223,7 @@ NUDGES: dict[str, tuple[Callable[[Config], Seen], Any]] = {
     "eval.top_p": (evaluated, 0.5),
     "eval.top_k": (evaluated, 5),
     "eval.grader": (evaluated, "strict"),
-    "sandbox.timeout_s": (ran, 1.2),
+    "sandbox.timeout_s": (ran, 0.6),
     "sandbox.memory_mb": (ran, 64),
     "sandbox.output_kb": (ran, 16),
     "sandbox.workers": (ran, 1),
