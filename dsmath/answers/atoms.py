@@ -332,8 +332,10 @@ def _determinant(rows: tuple[tuple[Node, ...], ...]) -> Node:
 
 def _operand(node: Node) -> Node:
     """A percentage or an angle as what can be calculated with."""
-    function = {"%": "percent", "degree": "degree"}.get(node.unit) if isinstance(node, Quantity) else None
-    return Apply(function, (node.value,)) if isinstance(node, Quantity) and function else node
+    if not isinstance(node, Quantity):
+        return node
+    function = {"%": "percent", "degree": "degree"}.get(node.unit)
+    return Apply(function, (node.value,)) if function else node
 
 
 def literal(text: str) -> Number:

@@ -17,11 +17,11 @@ from dsmath.text.generator import Sampling
 class Draws(NamedTuple):
     """Per row, how its tokens are drawn (`dsmath.text.generator.Sampling`), and what its keys are made of."""
 
-    temperature_B: jax.Array  # f32; 0 is greedy
-    top_p_B: jax.Array  # f32
-    top_k_B: jax.Array  # i32; 0 keeps all
-    seed_B: jax.Array  # u32
-    request_B: jax.Array  # u32: `request_hash`
+    temperature_B: jax.Array | np.ndarray  # f32; 0 is greedy
+    top_p_B: jax.Array | np.ndarray  # f32
+    top_k_B: jax.Array | np.ndarray  # i32; 0 keeps all
+    seed_B: jax.Array | np.ndarray  # u32
+    request_B: jax.Array | np.ndarray  # u32: `request_hash`
 
 
 def request_hash(id: str) -> int:
@@ -36,11 +36,11 @@ def draws(rows: Sequence[tuple[Sampling, str] | None]) -> Draws | None:
     nobody = (Sampling(temperature=0.0, top_p=1.0, top_k=None, seed=0), "")
     samplings, ids = zip(*(row or nobody for row in rows), strict=True)
     return Draws(
-        temperature_B=jnp.array([s.temperature for s in samplings], jnp.float32),
-        top_p_B=jnp.array([s.top_p for s in samplings], jnp.float32),
-        top_k_B=jnp.array([s.top_k or 0 for s in samplings], jnp.int32),
-        seed_B=jnp.array([s.seed % 2**32 for s in samplings], jnp.uint32),
-        request_B=jnp.array([request_hash(id) for id in ids], jnp.uint32),
+        temperature_B=np.array([s.temperature for s in samplings], np.float32),
+        top_p_B=np.array([s.top_p for s in samplings], np.float32),
+        top_k_B=np.array([s.top_k or 0 for s in samplings], np.int32),
+        seed_B=np.array([s.seed % 2**32 for s in samplings], np.uint32),
+        request_B=np.array([request_hash(id) for id in ids], np.uint32),
     )
 
 
@@ -104,11 +104,11 @@ def _threshold(p_BV: jax.Array, weight_BV: jax.Array, target_B: jax.Array) -> ja
     return jnp.minimum(jax.lax.bitcast_convert_type(low_B, jnp.float32), jnp.max(p_BV, axis=-1))[:, None]
 
 
-def _noise(seed: jax.Array, request: jax.Array, position: jax.Array, size: int) -> jax.Array:
+def _noise(seed: jax.Array | np.ndarray, request: jax.Array | np.ndarray, position: jax.Array, size: int) -> jax.Array:
     """Gumbel noise [size]: the argmax of logits with it is a draw from their softmax."""
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), request), position)
     return jax.random.gumbel(key, (size,))
 
 
-def _positive(temperature_B: jax.Array) -> jax.Array:
+def _positive(temperature_B: jax.Array | np.ndarray) -> jax.Array:
     return jnp.where(temperature_B > 0, temperature_B, 1.0)

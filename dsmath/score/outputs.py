@@ -58,8 +58,7 @@ def score_outputs(
         for record, (first, *others) in shown:
             line = record | dataclasses.asdict(first)
             if others:
-                by_name = zip(names, (first, *others), strict=True)
-                line["verdicts"] = {name: dataclasses.asdict(verdict) for name, verdict in by_name}
+                line["verdicts"] = scoring.side_by_side(dict(zip(names, (first, *others), strict=True)))
             lines.append(line)
             done.append(line)
     problems = [_problem(record) for record in records]

@@ -85,7 +85,11 @@ def score(
     }
     if grader == ALL:
         lines = [
-            {"id": r.problem, "sample": r.trajectory.sample, "verdicts": side_by_side(main, others, i, r.verdict)}
+            {
+                "id": r.problem,
+                "sample": r.trajectory.sample,
+                "verdicts": side_by_side({main: r.verdict} | {name: found[i] for name, found in others.items()}),
+            }
             for i, r in enumerate(records)
         ]
         summary["graders"] = accuracies([record.problem for record in records], lines)
@@ -193,9 +197,8 @@ def _score(record: Graded) -> dict[str, Any]:
     }
 
 
-def side_by_side(main: str, others: dict[str, list[Verdict]], i: int, own: Verdict) -> dict[str, dict[str, Any]]:
-    """The verdicts of all graders on item i, by name."""
-    verdicts = {main: own} | {name: found[i] for name, found in others.items()}
+def side_by_side(verdicts: dict[str, Verdict]) -> dict[str, dict[str, Any]]:
+    """The verdicts of several graders on one item, by their names, as JSON values."""
     return {name: dataclasses.asdict(verdict) for name, verdict in verdicts.items()}
 
 
