@@ -26,7 +26,7 @@ import transformers
 
 from dsmath import config
 from dsmath.data import gsm8k, pipeline
-from dsmath.model import decoder, folder, gguf, smollm2
+from dsmath.model import decoder, folder, gguf, remat, smollm2
 from dsmath.records import Example, Piece, Source
 from dsmath.sharding import TRAINING, make_mesh, place
 from dsmath.text import template, tokenizer
@@ -44,7 +44,7 @@ TRAIN = config.Train(
     beta2=0.999,
     weight_decay=0.01,
     clip_norm=1.0,
-    remat=False,
+    remat="dots",
     loss_on_tool_output=False,
     checkpoint_every=1,
     keep_checkpoints=1,
@@ -64,7 +64,7 @@ class Ours:
         abstract = steps.abstract_state(arch, optimizer, mesh)
         self._state = jax.device_put(steps.new_state(placed, optimizer), jax.tree.map(lambda x: x.sharding, abstract))
         self._step = steps.compile_step(
-            mesh, arch=arch, optimizer=optimizer, shape=shape, microbatches=1, remat=TRAIN.remat
+            mesh, arch=arch, optimizer=optimizer, shape=shape, microbatches=1, keep=remat.find(TRAIN.remat)
         )
 
     def __call__(self, batch: pipeline.Batch) -> Turn:

@@ -27,7 +27,7 @@ def get_config() -> ConfigDict:
             learning_rate=3e-4,
             warmup_steps=10,
             weight_decay=0.0,
-            remat=False,
+            remat="dots",
             checkpoint_every=10,
         ),
         eval=recipes.evaluation("gsm8k", limit=100, cache_length=1024, max_new=256),

@@ -64,6 +64,7 @@ class Mesh:
     data: Size
     fsdp: Size
     tensor: Size
+    context: Size = 1  # cuts every row, for rows that a device can't hold
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,17 +84,19 @@ class Train:
 
     steps: Natural
     batch_rows: Count  # packed rows per optimizer step, over all hosts
-    microbatches: Count  # gradient accumulation: the rows of a step are cut into this many parts
+    microbatches: Count | None  # gradient accumulation, in so many parts; None: by rows_per_device
     learning_rate: Amount  # constant
     warmup_steps: Natural  # linear, from 0; 0 turns it off
     beta1: Share
     beta2: Share
     weight_decay: Amount
     clip_norm: Amount  # global gradient norm
-    remat: bool  # keep of each layer its input alone, and compute the rest again in the backward pass
+    remat: str  # a name in dsmath.model.remat.POLICIES: what the backward pass keeps rather than computes again
     loss_on_tool_output: bool  # False: what the sandbox wrote is context only
     checkpoint_every: Count  # steps
     keep_checkpoints: Count
+    rows_per_device: Count = 1  # most rows that a device works on at a time, where microbatches is None
+    moments_dtype: str = "float32"  # of Adam's moments: "float32", or "bfloat16" for half of their memory
 
 
 @dataclasses.dataclass(frozen=True)

@@ -59,9 +59,9 @@ def start(weights: str, *, tokenizer: str = "weights", template: str = "referenc
     return ConfigDict({"weights": weights, "tokenizer": tokenizer, "template": template})
 
 
-def mesh(*, data: int = 1, fsdp: int = 1, tensor: int = 1) -> ConfigDict:
+def mesh(*, data: int = 1, fsdp: int = 1, tensor: int = 1, context: int = 1) -> ConfigDict:
     """One device unless told otherwise; -1 for what is left."""
-    return ConfigDict({"data": data, "fsdp": fsdp, "tensor": tensor})
+    return ConfigDict({"data": data, "fsdp": fsdp, "tensor": tensor, "context": context})
 
 
 def data(*sources: str, **changes: Any) -> ConfigDict:
@@ -87,14 +87,16 @@ def sft(**changes: Any) -> ConfigDict:
         {
             "steps": 500,
             "batch_rows": 256,
-            "microbatches": 1,
+            "microbatches": placeholder(int),
+            "rows_per_device": 1,
             "learning_rate": 5e-5,
             "warmup_steps": 0,
             "beta1": 0.9,
             "beta2": 0.95,
             "weight_decay": 0.1,
             "clip_norm": 1.0,
-            "remat": True,
+            "moments_dtype": "float32",
+            "remat": "full",
             "loss_on_tool_output": False,
             "checkpoint_every": 50,
             "keep_checkpoints": 2,
@@ -160,7 +162,7 @@ def demo() -> ConfigDict:
             learning_rate=4e-3,
             warmup_steps=50,
             weight_decay=0.0,
-            remat=False,
+            remat="dots",
             checkpoint_every=200,
         ),
         eval=evaluation("embedded", limit=300, slots=32, max_new=160),

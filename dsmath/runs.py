@@ -26,7 +26,7 @@ REFERENCE = "reference"  # the protocol that an evaluation's folder does not nam
 # sums are cut up.
 FREE = (
     *("eval", "sandbox", "mesh", "train.steps", "train.checkpoint_every", "train.keep_checkpoints"),
-    *("train.microbatches", "train.remat"),
+    *("train.microbatches", "train.rows_per_device", "train.remat"),
 )
 
 

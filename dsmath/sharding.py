@@ -4,28 +4,32 @@ Arrays are described by tuples of axis names; a table, passed as a value, says o
 that are not in it raise. Programs are `jax.jit` with named shardings; the compiler inserts the collectives.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.experimental import mesh_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from dsmath import config
 from dsmath.error import UserError
 
-AXES = ("data", "fsdp", "tensor")
+AXES = ("data", "fsdp", "context", "tensor")
 
 Rules = Mapping[str | None, str | tuple[str, ...] | None]
 
 TRAINING: Rules = {
     # activations
     "batch": ("data", "fsdp"),
-    "length": None,  # query time
-    "cache": None,  # cache time
+    "length": "context",  # query time
+    "cache": None,  # key time
+    "rows": "data",  # of logits, whose classes take the other axes
     # weights
     "layers": None,
     "vocab": "tensor",
-    "embed": "fsdp",
+    "classes": ("fsdp", "context", "tensor"),  # the vocabulary, as output
+    "embed": ("fsdp", "context"),
     "hidden": "tensor",
     "heads": "tensor",
     "kv_heads": "tensor",
@@ -35,27 +39,41 @@ TRAINING: Rules = {
     None: None,
 }
 # A step of decoding reads each weight for a few tokens: gathering it first would cost more than all else.
-DECODING: Rules = {**TRAINING, "embed": None}
+DECODING: Rules = {**TRAINING, "embed": None, "classes": "tensor"}
 
 Axes = tuple[str | None, ...]
 
 
-def make_mesh(shape: config.Mesh, devices: Sequence[jax.Device] | None = None) -> jax.sharding.Mesh:
-    """The mesh (data, fsdp, tensor) over `devices`, by default all. One axis may be -1: what is left."""
+def make_mesh(shape: config.Mesh, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """The mesh (data, fsdp, context, tensor) over `devices`, by default all. One axis may be -1: what is left.
+
+    Devices of several TPU slices, which a slower network joins, are told apart along `data` alone.
+    """
     devices = jax.devices() if devices is None else devices
-    sizes = [shape.data, shape.fsdp, shape.tensor]
+    sizes = [shape.data, shape.fsdp, shape.context, shape.tensor]
     known = 1
     for size in sizes:
         known *= size if size > 0 else 1
     if sizes.count(-1) == 1 and len(devices) % known == 0:
         sizes[sizes.index(-1)] = len(devices) // known
-    if any(size < 1 for size in sizes) or sizes[0] * sizes[1] * sizes[2] > len(devices):
+    asked = (shape.data, shape.fsdp, shape.context, shape.tensor)
+    if any(size < 1 for size in sizes) or math.prod(sizes) > len(devices):
         raise UserError(
-            f"config.mesh (data, fsdp, tensor) = {(shape.data, shape.fsdp, shape.tensor)} does not fit "
+            f"config.mesh ({', '.join(AXES)}) = {asked} does not fit "
             f"{len(devices)} devices; expected positive sizes whose product is at most that, one of them may be -1"
         )
-    used = devices[: sizes[0] * sizes[1] * sizes[2]]
-    return jax.make_mesh(tuple(sizes), AXES, axis_types=(AxisType.Auto,) * 3, devices=used)
+    types = (AxisType.Auto,) * len(AXES)
+    used = devices[: math.prod(sizes)]
+    slices = len({getattr(device, "slice_index", 0) for device in used})
+    if slices == 1:
+        return jax.make_mesh(tuple(sizes), AXES, axis_types=types, devices=used)
+    if sizes[0] % slices:
+        raise UserError(
+            f"config.mesh ({', '.join(AXES)}) = {asked} has to split {slices} slices along data; "
+            f"set config.mesh.data to a multiple of {slices}"
+        )
+    within, across = (sizes[0] // slices, *sizes[1:]), (slices, *(1 for _ in sizes[1:]))
+    return Mesh(mesh_utils.create_hybrid_device_mesh(within, across, devices=used), AXES, axis_types=types)
 
 
 def spec(axes: Axes, rules: Rules) -> PartitionSpec:
@@ -70,12 +88,27 @@ def constrain(x: jax.Array, axes: Axes, rules: Rules) -> jax.Array:
     return jax.lax.with_sharding_constraint(x, spec(axes, rules))
 
 
-def shardings(axes: Any, mesh: jax.sharding.Mesh, rules: Rules) -> Any:
+def gathered(weight: jax.Array, axes: Axes, rules: Rules) -> jax.Array:
+    """A weight as each device needs it to compute: whole but for what `tensor` splits. Its gradient is split as it was.
+
+    Said once, where a layer begins, as XLA would else choose anew for every product what to gather, and would sum
+    gradients on all devices.
+    """
+
+    @jax.custom_vjp
+    def gather(x):
+        return constrain(x, axes, {**rules, "embed": None})
+
+    gather.defvjp(lambda x: (gather(x), None), lambda _, grad: (constrain(grad, axes, rules),))
+    return gather(weight)
+
+
+def shardings(axes: Any, mesh: Mesh, rules: Rules) -> Any:
     """A tree of axis names as a tree of shardings on `mesh`."""
     return jax.tree.map(lambda names: NamedSharding(mesh, spec(names, rules)), axes, is_leaf=_is_axes)
 
 
-def place(tree: Any, axes: Any, mesh: jax.sharding.Mesh, rules: Rules) -> Any:
+def place(tree: Any, axes: Any, mesh: Mesh, rules: Rules) -> Any:
     """Put a tree of arrays on the mesh. Raises UserError where a mesh axis does not divide an array's axis."""
 
     def check(names: Axes, x: jax.Array) -> None:

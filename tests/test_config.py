@@ -64,7 +64,7 @@ def test_a_missing_field_is_named():
     [
         ("train.steps", 1.5, "int"),
         ("train.steps", True, "int"),
-        ("train.remat", 1, "bool"),
+        ("train.remat", 1, "str"),
         ("eval.suites", "gsm8k", "tuple"),
         ("data.modes", (1,), "str"),
     ],

@@ -133,6 +133,12 @@ def laid_out(settings: Config) -> Seen:
     return jax.tree.leaves(shards, is_leaf=_is_axes), steps.batch_sharding(mesh).shard_shape((8, 8))
 
 
+def batches(settings: Config) -> Seen:
+    """In how many parts a step's rows are worked off."""
+    train = dataclasses.replace(settings.train, microbatches=None, batch_rows=4)
+    return steps.microbatch_count(train, make_mesh(settings.mesh))
+
+
 def loaded(settings: Config) -> Seen:
     """What the engine answers to three requests, in how many dispatches, and the fingerprint of its weights."""
     wanted = subject.load(settings, runs.Run("run"), 0)
@@ -191,6 +197,7 @@ NUDGES: dict[str, tuple[Callable[[Config], Seen], Any]] = {
     "mesh.data": (laid_out, 2),
     "mesh.fsdp": (laid_out, 2),
     "mesh.tensor": (laid_out, 2),
+    "mesh.context": (laid_out, 2),
     "data.sources": (prepared, ("gsm8k",)),
     "data.modes": (prepared, ("tool",)),
     "data.embedded_problems": (prepared, 10),
@@ -205,7 +212,9 @@ NUDGES: dict[str, tuple[Callable[[Config], Seen], Any]] = {
     "train.beta2": (stepped, 0.5),
     "train.weight_decay": (stepped, 0.9),
     "train.clip_norm": (stepped, 1e-9),
-    "train.remat": (trained, True),
+    "train.remat": (trained, "full"),
+    "train.moments_dtype": (stepped, "bfloat16"),
+    "train.rows_per_device": (batches, 2),
     "train.loss_on_tool_output": (trained, True),
     "train.checkpoint_every": (trained, 3),
     "train.keep_checkpoints": (trained, 3),

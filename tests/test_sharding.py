@@ -12,7 +12,7 @@ from dsmath.error import UserError
 
 @pytest.mark.parametrize(
     ("shape", "sizes"),
-    [((2, 2, 2), (2, 2, 2)), ((-1, 2, 1), (4, 2, 1)), ((1, 1, 1), (1, 1, 1)), ((1, -1, 1), (1, 8, 1))],
+    [((2, 2, 2), (2, 2, 1, 2)), ((-1, 2, 1), (4, 2, 1, 1)), ((1, -1, 1), (1, 8, 1, 1)), ((1, 2, 1, 2), (1, 2, 2, 1))],
 )
 def test_a_mesh_has_the_sizes_of_the_config(shape, sizes):
     assert tuple(sharding.make_mesh(config.Mesh(*shape)).shape.values()) == sizes
@@ -33,7 +33,7 @@ def test_placed_arrays_are_split_and_unchanged():
     mesh = sharding.make_mesh(config.Mesh(2, 2, 2))
     x = np.arange(32.0).reshape(4, 8)
     placed = sharding.place({"w": x}, {"w": ("hidden", "embed")}, mesh, sharding.TRAINING)["w"]
-    assert placed.sharding.spec == PartitionSpec("tensor", "fsdp")
+    assert placed.sharding.spec == PartitionSpec("tensor", ("fsdp", "context"))
     assert placed.addressable_shards[0].data.shape == (2, 4)
     assert np.array_equal(placed, x)
 
@@ -49,3 +49,16 @@ def test_constrain_splits_inside_a_jitted_function():
     with jax.set_mesh(mesh):
         y = jax.jit(lambda x: sharding.constrain(x * 2, ("batch", "length"), sharding.TRAINING))(jnp.ones((4, 8)))
     assert y.addressable_shards[0].data.shape == (1, 8)
+
+
+def test_a_gathered_weight_is_whole_on_every_device_and_its_gradient_split():
+    mesh = sharding.make_mesh(config.Mesh(2, 2, 2))
+    axes = ("hidden", "embed")
+    w = sharding.place(np.arange(32.0, dtype=np.float32).reshape(4, 8), axes, mesh, sharding.TRAINING)
+    with jax.set_mesh(mesh):
+        whole = jax.jit(lambda w: sharding.gathered(w, axes, sharding.TRAINING))(w)
+        gradient = jax.jit(jax.grad(lambda w: jnp.sum(sharding.gathered(w, axes, sharding.TRAINING) ** 2)))(w)
+    assert np.array_equal(whole, w)
+    assert np.array_equal(gradient, 2 * w)
+    assert whole.addressable_shards[0].data.shape == (2, 8)  # tensor splits what is computed
+    assert gradient.addressable_shards[0].data.shape == (2, 4)

@@ -16,10 +16,10 @@ from flax import nnx
 
 from dsmath.config import Arch
 from dsmath.model import cache as caches
-from dsmath.model import layers
-from dsmath.model.attention import Cached, Packed, attention
+from dsmath.model import kernels, layers, remat
+from dsmath.model.attention import Cached, attention
 from dsmath.model.cache import Cache
-from dsmath.sharding import DECODING, TRAINING, Axes, Rules, constrain
+from dsmath.sharding import DECODING, TRAINING, Axes, Rules, constrain, gathered
 
 Params = dict[str, Any]
 Attend = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, Any]]
@@ -69,7 +69,7 @@ class Ends(nnx.Module):
         self.embed = _weight(rngs, (V, D), ("vocab", "embed"))
         self.norm = _ones((D,), ("norm",))
         if not arch.tie_embeddings:
-            self.head = _weight(rngs, (V, D), ("vocab", "embed"))
+            self.head = _weight(rngs, (V, D), ("classes", None))
 
 
 def init(arch: Arch, key: jax.Array) -> Params:
@@ -91,23 +91,25 @@ def hidden(
     segments_BT: jax.Array,
     *,
     arch: Arch,
-    remat: bool,
-    rules: Rules = TRAINING,
+    keep: remat.Policy,
+    packed_attention: kernels.PackedAttention = kernels.xla,
 ) -> jax.Array:
     """Last hidden states [B, T, D] of packed rows. Segments (from 1; 0 is padding) don't see each other.
 
-    For the backward pass each layer keeps its input and, without `remat`, what its weights made of it. The rest, which
-    is mostly attention weights and much larger, is computed again: about as fast as reading it back.
+    `keep` says what of a layer the backward pass finds, beside its input; the rest is computed again.
     """
+    rules = TRAINING
+    axes_of = axes(arch)["layers"]
 
     def attend(q_BTNH, k_BTKH, v_BTKH):
-        return attention(q_BTNH, k_BTKH.swapaxes(1, 2), v_BTKH.swapaxes(1, 2), Packed(segments_BT)), None
+        return remat.named(packed_attention(q_BTNH, k_BTKH, v_BTKH, segments_BT), remat.ATTENTION), None
 
     def layer(x_BTD, weights):
-        return _block(arch, weights)(x_BTD, positions_BT, attend, rules)
+        x_BTD = remat.named(x_BTD, remat.INPUT)
+        whole = {name: gathered(weight, axes_of[name][1:], rules) for name, weight in weights.items()}
+        return _block(arch, whole)(x_BTD, positions_BT, attend, rules)
 
     x_BTD = constrain(params["embed"][tokens_BT], ("batch", "length", None), rules)
-    keep = None if remat else jax.checkpoint_policies.dots_with_no_batch_dims_saveable
     x_BTD, _ = jax.lax.scan(jax.checkpoint(layer, prevent_cse=False, policy=keep), x_BTD, params["layers"])
     return layers.rms_norm(x_BTD, params["norm"], eps=arch.norm_eps)
 

@@ -18,7 +18,7 @@ from dsmath.config import Arch, need
 from dsmath.data import pipeline
 from dsmath.data.pipeline import Examples
 from dsmath.error import UserError
-from dsmath.model import decoder
+from dsmath.model import decoder, remat
 from dsmath.sharding import TRAINING, make_mesh, place
 from dsmath.text.template import Template
 from dsmath.text.tokenizer import Tokenizer
@@ -70,8 +70,8 @@ def fit(
             arch=arch,
             optimizer=optimizer,
             shape=shape,
-            microbatches=train.microbatches,
-            remat=train.remat,
+            microbatches=steps.microbatch_count(train, mesh),
+            keep=remat.find(train.remat),
         )
         _log_memory(run_step)
         if start:

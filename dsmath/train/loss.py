@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from dsmath.model import decoder
+from dsmath.sharding import TRAINING, constrain
 
 # A row's logits are made in this many parts. More parts skip more untrained tokens and hold less memory, but add to the
 # head's gradient more often. At 8 the 7B holds 0.2 GB of f32 logits per row of 4,096 tokens.
@@ -25,7 +26,7 @@ def cross_entropy(
     Weights may have any sign; what isn't trained adds nothing, whatever its weight. Trained tokens are brought to the
     front of each row; the parts behind them are skipped.
     """
-    head_VD = params.get("head", params["embed"])
+    head_VD = constrain(params["head"] if "head" in params else params["embed"], ("classes", None), TRAINING)
     order_BT = jnp.argsort(~trained_BT, axis=1, stable=True)
     weights_BT = jnp.where(trained_BT, weights_BT, 0.0)
     chunks = (
@@ -47,24 +48,28 @@ def _summed(head_VD: jax.Array, hidden: jax.Array, targets: jax.Array, weights: 
 
 
 def _forward(head_VD: jax.Array, *chunks: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    def loss(head_VD, hidden_BTD, targets_BT, weights_BT):
-        logits_BTV = decoder.logits({"embed": head_VD}, hidden_BTD)
-        target_BT = jnp.take_along_axis(logits_BTV, targets_BT[..., None], axis=-1)[..., 0]
-        return jnp.sum(weights_BT * (jax.nn.logsumexp(logits_BTV, axis=-1) - target_BT))
-
     def add(carry, chunk):
-        def trained(total, head_grad):
-            value, (head, hidden) = jax.value_and_grad(loss, argnums=(0, 1))(head_VD, *chunk)
-            return (total + value, head_grad + head), hidden
+        hidden_BTD, targets_BT, weights_BT = chunk
 
-        def untrained(total, head_grad):
-            return (total, head_grad), jnp.zeros_like(chunk[0])
+        def trained(total, head_grad_VD):
+            logits_BTV = decoder.logits({"embed": head_VD}, hidden_BTD)
+            normaliser_BT = jax.nn.logsumexp(logits_BTV, axis=-1)
+            target_BT = jnp.take_along_axis(logits_BTV, targets_BT[..., None], axis=-1)[..., 0]
+            is_target_BTV = jnp.arange(head_VD.shape[0]) == targets_BT[..., None]
+            surplus_BTV = jnp.exp(logits_BTV - normaliser_BT[..., None]) - is_target_BTV  # of probability
+            grad_BTV = (weights_BT[..., None] * surplus_BTV).astype(head_VD.dtype)
+            total += jnp.sum(weights_BT * (normaliser_BT - target_BT))
+            head_grad_VD += jnp.einsum("btv,btd->vd", grad_BTV, hidden_BTD, preferred_element_type=jnp.float32)
+            return (total, head_grad_VD), jnp.einsum("btv,vd->btd", grad_BTV, head_VD)
 
-        return jax.lax.cond(jnp.any(chunk[2] != 0), trained, untrained, *carry)
+        def untrained(total, head_grad_VD):
+            return (total, head_grad_VD), jnp.zeros_like(hidden_BTD)
+
+        return jax.lax.cond(jnp.any(weights_BT != 0), trained, untrained, *carry)
 
     zero = (jnp.zeros((), jnp.float32), jnp.zeros(head_VD.shape, jnp.float32))
-    (total, head_grad), hidden_grad = jax.lax.scan(add, zero, chunks)
-    return total, (head_grad.astype(head_VD.dtype), hidden_grad)
+    (total, head_grad_VD), hidden_grad = jax.lax.scan(add, zero, chunks)
+    return total, (head_grad_VD.astype(head_VD.dtype), hidden_grad)
 
 
 def _backward(grads: tuple[jax.Array, jax.Array], factor: jax.Array) -> tuple[Any, ...]:

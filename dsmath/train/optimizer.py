@@ -3,11 +3,15 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
 from dsmath.config import Arch, Train
+from dsmath.error import UserError
 from dsmath.model import decoder
+
+MOMENTS_DTYPES = ("float32", "bfloat16")
 
 
 def schedule(train: Train) -> optax.Schedule:
@@ -23,15 +27,31 @@ def schedule(train: Train) -> optax.Schedule:
 
 
 def make(train: Train, arch: Arch) -> optax.GradientTransformation:
-    """Clip by global norm, then AdamW (arXiv 1711.05101).
+    """Clip by global norm, then AdamW (arXiv 1711.05101), whose moments lie in memory as `moments_dtype`.
 
-    Weight decay falls on matrices only, not on the scales of norms; the paper does not say.
+    Weight decay falls on matrices only, not on the scales of norms; the paper does not say. Raises UserError for any
+    type of moments but float32 and bfloat16.
     """
+    if train.moments_dtype not in MOMENTS_DTYPES:
+        raise UserError(
+            f"config.train.moments_dtype is {train.moments_dtype!r}; expected one of: {', '.join(MOMENTS_DTYPES)}"
+        )
     decayed = jax.tree.map(lambda axes: "norm" not in axes, decoder.axes(arch), is_leaf=lambda x: isinstance(x, tuple))
-    return optax.chain(
-        optax.clip_by_global_norm(train.clip_norm),
-        optax.adamw(schedule(train), b1=train.beta1, b2=train.beta2, weight_decay=train.weight_decay, mask=decayed),
-    )
+    adamw = optax.adamw(schedule(train), b1=train.beta1, b2=train.beta2, weight_decay=train.weight_decay, mask=decayed)
+    return optax.chain(optax.clip_by_global_norm(train.clip_norm), _stored(adamw, jnp.dtype(train.moments_dtype)))
+
+
+def _stored(inner: optax.GradientTransformation, dtype: jnp.dtype) -> optax.GradientTransformation:
+    """The same updates, computed in f32, with the state's floats kept as `dtype` between steps."""
+
+    def cast(state: optax.OptState, to: jnp.dtype) -> optax.OptState:
+        return jax.tree.map(lambda x: x.astype(to) if jnp.issubdtype(x.dtype, jnp.floating) else x, state)
+
+    def update(updates, state, params):
+        updates, state = inner.update(updates, cast(state, jnp.dtype(jnp.float32)), params)
+        return updates, cast(state, dtype)
+
+    return optax.GradientTransformation(lambda params: cast(inner.init(params), dtype), update)
 
 
 def shardings(optimizer: optax.GradientTransformation, params: Any, params_shardings: Any, default: Any) -> Any:

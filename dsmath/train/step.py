@@ -10,10 +10,10 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from dsmath import runtime
-from dsmath.config import Arch
+from dsmath.config import Arch, Train
 from dsmath.data.pipeline import COLUMNS
 from dsmath.error import UserError
-from dsmath.model import decoder
+from dsmath.model import decoder, kernels, remat
 from dsmath.sharding import TRAINING, constrain, shardings, spec
 from dsmath.train import loss as losses
 from dsmath.train import optimizer as optimizers
@@ -40,11 +40,23 @@ class Metrics(NamedTuple):
 
 
 def sft_loss(
-    params: decoder.Params, batch: Batch, *, arch: Arch, remat: bool, compute_dtype: jax.typing.DTypeLike
+    params: decoder.Params,
+    batch: Batch,
+    *,
+    arch: Arch,
+    keep: remat.Policy,
+    compute_dtype: jax.typing.DTypeLike,
+    packed_attention: kernels.PackedAttention,
 ) -> tuple[jax.Array, jax.Array]:
     """Supervised fine-tuning: the sum of the loss over trained tokens, and their number."""
     params = decoder.cast(params, compute_dtype)
-    hidden_BTD = decoder.hidden(params, batch["tokens"], batch["positions"], batch["segments"], arch=arch, remat=remat)
+    hidden_BTD = decoder.hidden(
+        params,
+        *(batch[name] for name in ("tokens", "positions", "segments")),
+        arch=arch,
+        keep=keep,
+        packed_attention=packed_attention,
+    )
     return losses.cross_entropy(params, hidden_BTD, batch["targets"], batch["weights"], batch["trained"])
 
 
@@ -105,6 +117,27 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, spec(("batch", "length"), TRAINING))
 
 
+def row_shards(mesh: Mesh) -> int:
+    """Over how many parts of the mesh the rows of a batch are dealt."""
+    return mesh.shape["data"] * mesh.shape["fsdp"]
+
+
+def microbatch_count(train: Train, mesh: Mesh) -> int:
+    """In how many parts a step's rows are worked off: as the config says, or as few as rows_per_device allows.
+
+    Raises UserError where the rows can't be dealt out evenly.
+    """
+    if train.microbatches is not None:
+        return train.microbatches
+    rows, uneven = divmod(train.batch_rows, row_shards(mesh))
+    if uneven:
+        raise UserError(
+            f"config.train.batch_rows is {train.batch_rows}; expected a multiple of {row_shards(mesh)}, "
+            "the devices along data and fsdp"
+        )
+    return next(parts for parts in range(1, rows + 1) if rows % parts == 0 and rows // parts <= train.rows_per_device)
+
+
 def compile_step(
     mesh: Mesh,
     *,
@@ -112,7 +145,7 @@ def compile_step(
     optimizer: optax.GradientTransformation,
     shape: tuple[int, int],
     microbatches: int,
-    remat: bool,
+    keep: remat.Policy,
 ) -> jax.stages.Compiled:
     """`train_step` compiled for a mesh and a batch of `shape` (rows, length): (state, batch) -> (state, metrics).
 
@@ -124,7 +157,11 @@ def compile_step(
             f"config.data.row_length is {shape[1]}, but the model has {arch.max_positions} positions; "
             f"set it to at most {arch.max_positions}"
         )
-    parts = microbatches * mesh.shape["data"] * mesh.shape["fsdp"]
+    if shape[1] % mesh.shape["context"]:
+        raise UserError(
+            f"config.data.row_length is {shape[1]}; expected a multiple of config.mesh.context, {mesh.shape['context']}"
+        )
+    parts = microbatches * row_shards(mesh)
     if shape[0] % parts:
         raise UserError(
             f"config.train.batch_rows is {shape[0]}; expected a multiple of {parts}, "
@@ -134,7 +171,13 @@ def compile_step(
     state = abstract_state(arch, optimizer, mesh)
     sharding = batch_sharding(mesh)
     batch = {k: jax.ShapeDtypeStruct(shape, v, sharding=sharding) for k, v in COLUMNS.items()}
-    loss = functools.partial(sft_loss, arch=arch, remat=remat, compute_dtype=runtime.compute_dtype(platform))
+    loss = functools.partial(
+        sft_loss,
+        arch=arch,
+        keep=keep,
+        compute_dtype=runtime.compute_dtype(platform),
+        packed_attention=kernels.by_platform(platform),
+    )
     step = functools.partial(train_step, loss=loss, optimizer=optimizer, microbatches=microbatches)
     whole = NamedSharding(mesh, PartitionSpec())
     out_shardings = (jax.tree.map(lambda x: x.sharding, state), whole)

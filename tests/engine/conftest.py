@@ -81,7 +81,7 @@ def argmax_loop(params, ends):
     @jax.jit
     def best(tokens_1T, length):
         ones, positions = jnp.ones_like(tokens_1T), jnp.arange(tokens_1T.shape[1])[None]
-        hidden = decoder.hidden(params, tokens_1T, positions, ones, arch=ARCH, remat=False)
+        hidden = decoder.hidden(params, tokens_1T, positions, ones, arch=ARCH, keep=None)
         return jnp.argmax(decoder.logits(params, hidden[:, length - 1][:, None])[0, 0])
 
     @functools.lru_cache

@@ -12,7 +12,7 @@ import transformers
 
 from dsmath.config import Arch
 from dsmath.model import cache as caches
-from dsmath.model import decoder, gguf, smollm2
+from dsmath.model import decoder, gguf, remat, smollm2
 from dsmath.model import folder as folders
 from dsmath.records import Source
 from dsmath.text import template, tokenizer
@@ -44,9 +44,9 @@ def random_params(arch: Arch):
     )
 
 
-@functools.partial(jax.jit, static_argnames=("arch", "remat"))
-def forward(params, tokens, positions, segments, *, arch, remat=False):
-    hidden = decoder.hidden(params, tokens, positions, segments, arch=arch, remat=remat)
+@functools.partial(jax.jit, static_argnames=("arch", "keep"))
+def forward(params, tokens, positions, segments, *, arch, keep=None):
+    hidden = decoder.hidden(params, tokens, positions, segments, arch=arch, keep=keep)
     return decoder.logits(params, hidden)
 
 
@@ -189,15 +189,17 @@ def test_what_falls_off_the_cache_touches_nothing_in_it(small):
     assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(cache), jax.tree.leaves(after), strict=True))
 
 
-def test_rematerialised_gradients_are_the_same():
+def test_what_is_kept_for_the_backward_pass_changes_no_gradient():
     arch, params = SMALL, random_params(SMALL)
     tokens, positions, segments = packed(rows(arch, [13, 19]), 32)
 
-    def loss(params, remat):
-        return jnp.mean(forward(params, tokens, positions, segments, arch=arch, remat=remat) ** 2)
+    def loss(params, keep):
+        return jnp.mean(forward(params, tokens, positions, segments, arch=arch, keep=keep) ** 2)
 
-    one, other = (jax.grad(loss)(params, remat) for remat in (False, True))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), one, other)
+    everything = jax.grad(loss)(params, jax.checkpoint_policies.everything_saveable)
+    for name in remat.POLICIES:
+        grads = jax.grad(loss)(params, remat.find(name))
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), grads, everything)
 
 
 def test_axes_name_every_axis_of_every_parameter():

@@ -11,13 +11,14 @@ import pytest
 
 from dsmath.config import Mesh
 from dsmath.error import UserError
-from dsmath.model import decoder
+from dsmath.model import decoder, kernels, remat
 from dsmath.sharding import TRAINING, make_mesh, place
 from dsmath.train import optimizer as optimizers
 from dsmath.train import step as steps
 from tests.train.conftest import CONFIG, ROW_LENGTH
 
 ARCH = CONFIG.model
+LOSS = functools.partial(steps.sft_loss, arch=ARCH, keep=None, packed_attention=kernels.xla)
 
 
 @pytest.fixture(scope="module")
@@ -28,21 +29,21 @@ def params():
 @pytest.fixture(scope="module")
 def gradient(params):
     """batch -> ((sum of losses, trained tokens), gradients of the sum)."""
-    loss = functools.partial(steps.sft_loss, arch=ARCH, remat=False, compute_dtype=jnp.float32)
+    loss = functools.partial(LOSS, compute_dtype=jnp.float32)
     return functools.partial(jax.jit(jax.value_and_grad(loss, has_aux=True)), params)
 
 
-def run(params, batch, *, mesh: Mesh = CONFIG.mesh, microbatches: int = 1, remat: bool = False):
+def run(params, batch, *, mesh: Mesh = CONFIG.mesh, microbatches: int = 1, keep: str = "dots", **changes):
     """State and metrics after one compiled step, on the host."""
     mesh = make_mesh(mesh)
-    optimizer = optimizers.make(CONFIG.train, ARCH)
+    optimizer = optimizers.make(dataclasses.replace(CONFIG.train, **changes), ARCH)
     compiled = steps.compile_step(
         mesh,
         arch=ARCH,
         optimizer=optimizer,
         shape=batch["tokens"].shape,
         microbatches=microbatches,
-        remat=remat,
+        keep=remat.find(keep),
     )
     abstract = steps.abstract_state(ARCH, optimizer, mesh)
     state = steps.new_state(place(jax.tree.map(np.array, params), decoder.axes(ARCH), mesh, TRAINING), optimizer)
@@ -94,8 +95,32 @@ def test_accumulated_equals_one_batch_though_microbatches_train_uneven_numbers_o
     assert_same(run(params, batch, microbatches=4), reference)
 
 
-def test_sharded_on_eight_devices_and_recomputed_equals_one_device(params, batch, reference):
-    assert_same(run(params, batch, mesh=Mesh(2, 2, 2), microbatches=2, remat=True), reference)
+@pytest.mark.parametrize(
+    "mesh", [Mesh(8, 1, 1), Mesh(1, 8, 1), Mesh(2, 2, 2), Mesh(1, 2, 2, context=2), Mesh(1, 1, 1, context=4)], ids=str
+)
+def test_any_mesh_equals_one_device(params, batch, reference, mesh):
+    assert_same(run(params, batch, mesh=mesh), reference)
+
+
+def test_sharded_in_microbatches_and_recomputed_equals_one_device(params, batch, reference):
+    assert_same(run(params, batch, mesh=Mesh(1, 2, 2, context=2), microbatches=2, keep="full"), reference)
+
+
+@pytest.mark.parametrize(("rows", "parts"), [(1, 4), (2, 2), (3, 2), (4, 1), (100, 1)])
+def test_microbatches_are_as_few_as_the_rows_of_a_device_allow(rows, parts):
+    train = dataclasses.replace(CONFIG.train, batch_rows=16, microbatches=None, rows_per_device=rows)
+    assert steps.microbatch_count(train, make_mesh(Mesh(2, 2, 2))) == parts
+    assert steps.microbatch_count(dataclasses.replace(train, microbatches=3), make_mesh(Mesh(2, 2, 2))) == 3
+
+
+def test_moments_in_bf16_take_half_the_memory_and_train_almost_alike(params, batch, reference):
+    state, metrics = run(params, batch, moments_dtype="bfloat16")
+    assert metrics == reference[1]
+    for moment in ("mu", "nu"):
+        low, full = (_moment(s.opt_state, moment) for s in (state, reference[0]))
+        assert {x.dtype for x in jax.tree.leaves(low)} == {jnp.dtype(jnp.bfloat16)}
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a.astype(np.float32), b, rtol=2**-8), low, full)
+    jax.tree.map(functools.partial(np.testing.assert_array_equal), state.params, reference[0].params)
 
 
 def test_loss_is_the_mean_over_trained_tokens(batch, gradient, reference):
@@ -106,7 +131,7 @@ def test_loss_is_the_mean_over_trained_tokens(batch, gradient, reference):
 
 
 def test_bf16_compute_keeps_gradients_in_f32_and_the_loss_near(params, batch, reference):
-    loss = functools.partial(steps.sft_loss, arch=ARCH, remat=False, compute_dtype=jnp.bfloat16)
+    loss = functools.partial(LOSS, compute_dtype=jnp.bfloat16)
     grads, _ = jax.eval_shape(jax.grad(loss, has_aux=True), params, batch)
     assert {x.dtype for x in jax.tree.leaves(grads)} == {jnp.dtype(jnp.float32)}
     total, count = jax.jit(loss)(params, batch)
@@ -123,7 +148,7 @@ def test_rows_that_do_not_divide_are_refused_with_both_numbers():
             optimizer=optimizer,
             shape=(6, ROW_LENGTH),
             microbatches=2,
-            remat=False,
+            keep=None,
         )
 
 
@@ -135,7 +160,7 @@ def test_rows_longer_than_the_model_has_positions_are_refused():
             optimizer=optimizers.make(CONFIG.train, ARCH),
             shape=(8, ROW_LENGTH + 8),
             microbatches=1,
-            remat=False,
+            keep=None,
         )
 
 
