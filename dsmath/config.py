@@ -97,6 +97,11 @@ class Train:
     keep_checkpoints: Count
     rows_per_device: Count = 1  # most rows that a device works on at a time, where microbatches is None
     moments_dtype: str = "float32"  # of Adam's moments: "float32", or "bfloat16" for half of their memory
+    keep_every: Count | None = None  # steps whose checkpoints stay for good
+    leap: Amount | None = None  # a loss of more than so many times the median of the last steps stops the run
+    eval_every: Count | None = None  # steps between evaluations, as config.eval says; None for none
+    eval_problems: Count = 32  # per suite, of such an evaluation
+    trace_step: Count | None = None  # the first of the steps that are traced for xprof; None for none
 
 
 @dataclasses.dataclass(frozen=True)

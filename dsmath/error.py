@@ -1,8 +1,19 @@
-"""The one exception that a user may see."""
+"""What a verb may end with besides its result: three exceptions, and the code with which the process exits.
+
+Launchers act on the code: 2 is for a person, and isn't tried again; on 75 the same command is run again, and goes on.
+"""
+
+USER_ERROR = 2
+TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
 
 
 class UserError(Exception):
-    """Something a user can mend. One line: the value, what was expected, the way out.
+    """What a user can mend. The text is one line: the value, what was expected, the way out."""
 
-    The command line prints it without a traceback and exits with status 2.
-    """
+
+class Preempted(Exception):
+    """What ended from outside: the same command goes on where it was. Verbs exit with 75 (EX_TEMPFAIL)."""
+
+
+class PeerLost(Preempted):
+    """Another process of this program is gone, so that nothing that needs all of them can be finished."""

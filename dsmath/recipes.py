@@ -100,6 +100,11 @@ def sft(**changes: Any) -> ConfigDict:
             "loss_on_tool_output": False,
             "checkpoint_every": 50,
             "keep_checkpoints": 2,
+            "keep_every": placeholder(int),
+            "leap": 3.0,
+            "eval_every": placeholder(int),
+            "eval_problems": 32,
+            "trace_step": placeholder(int),
         },
         changes,
     )

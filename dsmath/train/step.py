@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -115,6 +116,14 @@ def abstract_state(arch: Arch, optimizer: optax.GradientTransformation, mesh: Me
 def batch_sharding(mesh: Mesh) -> NamedSharding:
     """How each array of a batch is split."""
     return NamedSharding(mesh, spec(("batch", "length"), TRAINING))
+
+
+def placed(batch: dict[str, np.ndarray], mesh: Mesh) -> Batch:
+    """A whole batch, which every process has, on the devices: each takes the part that its devices are to work on."""
+    sharding = batch_sharding(mesh)
+    return {
+        name: jax.make_array_from_callback(x.shape, sharding, lambda index, x=x: x[index]) for name, x in batch.items()
+    }
 
 
 def row_shards(mesh: Mesh) -> int:

@@ -37,10 +37,8 @@ def make(tok, *, row_length=LENGTH, tools=False) -> pipeline.Tokenise:
     return pipeline.Tokenise(tok, REFERENCE, row_length=row_length, loss_on_tool_output=tools)
 
 
-def rows(tok, examples=EXAMPLES, *, seed=0, number=4, process=(0, 1)) -> pipeline.Rows:
-    return pipeline.batches(
-        examples, make(tok), rows=number, row_length=LENGTH, packing_bins=3, seed=seed, process=process
-    )
+def rows(tok, examples=EXAMPLES, *, seed=0, number=4) -> pipeline.Rows:
+    return pipeline.batches(examples, make(tok), rows=number, row_length=LENGTH, packing_bins=3, seed=seed)
 
 
 def segments(batch):
@@ -120,22 +118,10 @@ def test_restored_iterator_goes_on_with_the_next_batch(tok, done):
     assert all(same(a, next(fresh)) for a in expected)
 
 
-def test_processes_share_the_examples_out_between_them(tok):
-    def seen(process):
-        stream = rows(tok, process=process)
-        return {one["targets"].tobytes() for _ in range(12) for one in segments(next(stream))}
-
-    first, second = seen((0, 2)), seen((1, 2))
-    assert not first & second
-    assert len(first | second) == len(EXAMPLES)
-
-
 def test_examples_longer_than_a_row_are_dropped_and_counted(tok):
     long = dataclasses.replace(cot(10), id="long", question="Double? " * LENGTH)
     tokenise = make(tok)
-    stream = pipeline.batches(
-        [*EXAMPLES, long], tokenise, rows=4, row_length=LENGTH, packing_bins=3, seed=0, process=(0, 1)
-    )
+    stream = pipeline.batches([*EXAMPLES, long], tokenise, rows=4, row_length=LENGTH, packing_bins=3, seed=0)
     for _ in range(10):
         next(stream)
     assert tokenise.dropped == {"long"}
@@ -153,6 +139,6 @@ def test_no_example_that_fits_is_an_error_and_no_endless_search(tok):
         next(stream)
 
 
-def test_fewer_examples_than_processes_is_an_error(tok):
-    with pytest.raises(UserError, match="30 training examples for 31 processes"):
-        rows(tok, process=(0, 31))
+def test_no_example_at_all_is_an_error(tok):
+    with pytest.raises(UserError, match="the training set has no example"):
+        rows(tok, [])
