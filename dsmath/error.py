@@ -1,4 +1,4 @@
-"""What a verb may end with besides its result: three exceptions, and the code with which the process exits.
+"""What a verb may end with besides its result: two exceptions, and the code with which the process exits.
 
 Launchers act on the code: 2 is for a person, and isn't tried again; on 75 the same command is run again, and goes on.
 """
@@ -13,7 +13,3 @@ class UserError(Exception):
 
 class Preempted(Exception):
     """What ended from outside: the same command goes on where it was. Verbs exit with 75 (EX_TEMPFAIL)."""
-
-
-class PeerLost(Preempted):
-    """Another process of this program is gone, so that nothing that needs all of them can be finished."""

@@ -28,7 +28,14 @@ REFERENCE = "reference"  # the protocol that an evaluation's folder does not nam
 # sums are cut up.
 FREE = (
     *("eval", "sandbox", "mesh", "train.steps", "train.checkpoint_every", "train.keep_checkpoints"),
-    *("train.keep_every", "train.microbatches", "train.rows_per_device", "train.remat", "train.leap", "train.trace_step"),
+    *(
+        "train.keep_every",
+        "train.microbatches",
+        "train.rows_per_device",
+        "train.remat",
+        "train.leap",
+        "train.trace_step",
+    ),
     *("train.eval_every", "train.eval_problems"),
 )
 

@@ -4,8 +4,10 @@ Importing this module does not import jax.
 """
 
 import os
+import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from etils import epath
 
@@ -22,7 +24,8 @@ _JAX_PROCESSES = ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 # A process that is silent for so long counts as lost, and the others end. Threads of their own send the signs of life:
 # neither a compilation nor a long step holds them up.
 HEARTBEAT_S = 60
-SHUTDOWN_S = 60  # for which one that has ended waits for the others to end, too
+SHUTDOWN_S = 60  # for which one that has done its work waits for the others to do theirs
+PARTING_S = 5  # for which the first of several waits before it ends early
 
 
 def start() -> None:
@@ -46,6 +49,24 @@ def start() -> None:
             heartbeat_timeout_seconds=HEARTBEAT_S,
             shutdown_timeout_seconds=SHUTDOWN_S,
         )
+
+
+def leave(code: int) -> NoReturn:
+    """End with an exit code that isn't 0.
+
+    Where there are several processes, without an orderly end of `jax.distributed`, which would wait for those that may
+    be gone, and end this one by SIGABRT. The first process, whose end ends the others, lets them have their say.
+    """
+    if "jax" in sys.modules:
+        import jax
+
+        if jax.distributed.is_initialized():
+            if is_first():
+                time.sleep(PARTING_S)
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            os._exit(code)
+    sys.exit(code)
 
 
 def process() -> tuple[int, int]:

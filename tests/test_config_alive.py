@@ -37,6 +37,7 @@ from dsmath.text.template import with_program
 from dsmath.train import loop
 from dsmath.train import optimizer as optimizers
 from dsmath.train import step as steps
+from dsmath.train.health import Health
 from tests.rollout.scripted import Says, ScriptedGenerator
 from tests.suites import made_up
 from tests.train.conftest import CONFIG, make_examples, make_tokenizer
@@ -107,7 +108,16 @@ def trained(settings: Config) -> Seen:
         )
     lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
     losses = [(line["loss"], line["grad_norm"], line["learning_rate"], line["trained_tokens"]) for line in lines]
-    return losses, sorted(path.name for path in run.checkpoints.iterdir() if path.name.isdigit()), memory
+    kept = sorted(path.name for path in run.checkpoints.iterdir() if path.name.isdigit())
+    return losses, kept, memory, run.profile.exists()
+
+
+def leapt(settings: Config) -> Seen:
+    """Whether a steady loss is taken for a leap."""
+    health = Health(runs.Run("run"), start=0, leap=settings.train.leap)
+    for step in range(1, 20):
+        health.check({"step": step, "loss": 1.0, "grad_norm": 1.0})
+    return "steady"
 
 
 def stepped(settings: Config) -> Seen:
@@ -218,6 +228,11 @@ NUDGES: dict[str, tuple[Callable[[Config], Seen], Any]] = {
     "train.loss_on_tool_output": (trained, True),
     "train.checkpoint_every": (trained, 3),
     "train.keep_checkpoints": (trained, 3),
+    "train.keep_every": (trained, 1),
+    "train.leap": (leapt, 0.5),
+    "train.trace_step": (trained, 1),
+    "train.eval_every": (verb, 1),
+    "train.eval_problems": (verb, 3),
     "eval.suites": (evaluated, ("gsm8k", "svamp")),
     "eval.modes": (evaluated, ("cot",)),
     "eval.protocol": (evaluated, "strict"),

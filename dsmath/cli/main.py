@@ -8,15 +8,14 @@ name, and `resumes(values)` says whether the same command goes on where it was i
 import importlib
 import json
 import logging
-import os
 import sys
 from types import ModuleType
 
 from absl import flags
 
-from dsmath import config, error
+from dsmath import config, error, runtime
 from dsmath.cli import experiment
-from dsmath.error import PeerLost, Preempted, UserError
+from dsmath.error import Preempted, UserError
 
 VERBS = {
     "demo": "train and evaluate a small model on embedded problems, end to end",
@@ -57,18 +56,15 @@ def main() -> None:
         result = module.run(values)
     except UserError as e:
         print(f"dsmath {verb}: {e}", file=sys.stderr)
-        sys.exit(error.USER_ERROR)
-    except PeerLost as e:
-        print(f"dsmath {verb}: {e}", file=sys.stderr, flush=True)
-        os._exit(error.TRY_AGAIN)  # an orderly end would wait for processes that are gone
+        runtime.leave(error.USER_ERROR)
     except Preempted as e:
         print(f"dsmath {verb}: {e}", file=sys.stderr)
-        sys.exit(error.TRY_AGAIN)
+        runtime.leave(error.TRY_AGAIN)
     except KeyboardInterrupt:
         resumes = getattr(module, "resumes", None)
         goes_on = resumes is not None and values.is_parsed() and resumes(values)
         print(f"dsmath {verb}: interrupted{'; the same command goes on from here' * goes_on}", file=sys.stderr)
-        sys.exit(130)
+        runtime.leave(130)
     if values.json:
         print(json.dumps(result, ensure_ascii=False))
 

@@ -15,7 +15,7 @@ from dsmath import config, runs, runtime
 from dsmath.config import Arch, need
 from dsmath.data import pipeline
 from dsmath.data.pipeline import Examples
-from dsmath.error import PeerLost, Preempted
+from dsmath.error import Preempted
 from dsmath.model import decoder, remat
 from dsmath.sharding import TRAINING, make_mesh, place
 from dsmath.text.template import Template
@@ -49,8 +49,8 @@ def fit(
     Goes on from the last checkpoint of `run`, if there is one; only else are the first `params` asked for. It may be
     killed at any moment. Every process of a program calls it; `evaluate` is called every `eval_every` steps.
 
-    Raises Preempted after SIGTERM to any process, with the step saved; PeerLost where another process is gone;
-    UserError for what a user can mend, and where the loss leaps or isn't finite.
+    Raises Preempted after SIGTERM to any process, with the step saved, and where another process is gone; UserError
+    for what a user can mend, and where the loss leaps or isn't finite.
     """
     train, data, arch = need(settings.train, "train"), need(settings.data, "data"), need(settings.model, "model")
     mesh = make_mesh(settings.mesh)
@@ -64,9 +64,7 @@ def fit(
         if runtime.is_first():
             stack.enter_context(run.lock())  # else two would remove each other's unfinished checkpoints
             runs.begin(run, settings)
-        checkpoints = stack.enter_context(
-            Checkpoints(run, keep=train.keep_checkpoints, keep_every=train.keep_every)
-        )
+        checkpoints = stack.enter_context(Checkpoints(run, keep=train.keep_checkpoints, keep_every=train.keep_every))
         start = checkpoints.latest() or 0
         _save_tokenizer(tokenizer, run.tokenizer)
         health = Health(run, start=start, leap=train.leap)
@@ -198,14 +196,14 @@ def _preemption(checkpoints: Checkpoints) -> Iterator[Callable[[int], bool]]:
 
 @contextlib.contextmanager
 def _peers() -> Iterator[None]:
-    """What fails because another process is gone, as PeerLost. Alone, an error of the runtime is what it is."""
+    """What fails because another process is gone, as Preempted. Alone, an error of the runtime is what it is."""
     try:
         yield
     except jax.errors.JaxRuntimeError as e:
         if jax.process_count() == 1 or "RESOURCE_EXHAUSTED" in str(e):
             raise
         reason = str(e).splitlines()[0][:200]
-        raise PeerLost(
+        raise Preempted(
             f"another of the {jax.process_count()} processes is gone ({reason}); the same command, on all of them, goes "
             "on from the last checkpoint"
         ) from e

@@ -38,7 +38,7 @@ class Program:
 
     def said(self, index: int) -> str:
         """What a process wrote on stderr."""
-        return (self.workdir / f"stderr-{index}").read_text()
+        return stderr_of(self.workdir, index).read_text()
 
     def wait_for_step(self, step: int) -> None:
         """Until the metrics have that many lines, or a process has ended."""
@@ -55,24 +55,33 @@ class Program:
             process.wait()
 
 
-def start(workdir: Path, processes: int, *flags: str, main: str = "dsmath.cli.main") -> Program:
+def start(workdir: Path, processes: int, *flags: str, main: str = "dsmath.cli.main", **environment: str) -> Program:
     """`dsmath train` on so many processes, which share DEVICES virtual devices. `main` is the module that is run."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", main, "train", "--config", TINY, "--workdir", str(workdir), *flags]
     command += ["--config.mesh.fsdp=-1", "--config.train.batch_rows=8"]
-    shared = os.environ | {
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={DEVICES // processes}",
-    }
+    shared = (
+        os.environ
+        | environment
+        | {
+            "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": f"--xla_force_host_platform_device_count={DEVICES // processes}",
+        }
+    )
     several = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}", "JAX_NUM_PROCESSES": str(processes)}
     started = []
     for index in range(processes):
         own = shared | (several | {"JAX_PROCESS_ID": str(index)} if processes > 1 else {})
-        with open(workdir / f"stderr-{index}", "w") as stderr:
+        with stderr_of(workdir, index).open("w") as stderr:
             started.append(subprocess.Popen(command, cwd=ROOT, env=own, stdout=subprocess.DEVNULL, stderr=stderr))
     return Program(workdir, started)
+
+
+def stderr_of(workdir: Path, index: int) -> Path:
+    """Beside the workdir, whose disk may be full."""
+    return workdir.with_name(f"{workdir.name}.stderr-{index}")
 
 
 def metrics(workdir: Path) -> list[dict]:

@@ -1,0 +1,39 @@
+"""`dsmath`, but for two things that a test says by the environment: what is wrong with a batch, and how long silence may last.
+
+FAULTY_STEP is the step whose batch has weights that aren't numbers; HEARTBEAT_S replaces runtime's.
+"""
+
+import itertools
+import os
+
+import numpy as np
+
+from dsmath import runtime
+from dsmath.cli import main
+from dsmath.data import pipeline
+
+whole = pipeline.batches
+
+
+def batches(*args, **kwargs):
+    """The rows, one batch of which is broken."""
+    rows, faulty = whole(*args, **kwargs), int(os.environ.get("FAULTY_STEP", "0"))
+    made, count = rows.__class__.__next__, itertools.count(1)
+
+    class Broken:
+        def __next__(self):
+            batch = made(rows)
+            if next(count) == faulty:
+                batch = batch | {"weights": np.full_like(batch["weights"], np.nan)}
+            return batch
+
+        def __getattr__(self, name):
+            return getattr(rows, name)
+
+    return Broken()
+
+
+if __name__ == "__main__":
+    pipeline.batches = batches
+    runtime.HEARTBEAT_S = int(os.environ.get("HEARTBEAT_S", runtime.HEARTBEAT_S))
+    main.main()
