@@ -34,7 +34,7 @@ def start() -> None:
     """
     import jax
 
-    if jax.config.jax_compilation_cache_dir is None:
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(cache() / "compiled"))
     several = (
         _COORDINATOR in os.environ

@@ -1,8 +1,8 @@
 """Checkpoints: everything a run needs to go on, in `WORKDIR/checkpoints/<step>/`, written by Orbax in the background.
 
-A checkpoint holds the parameters, the optimizer's state, the step and the state of the data; no random state exists, and
-the config with its seed stands in WORKDIR/config.json. It appears whole or not at all, so that a run may be killed at
-any moment. Every process writes what its devices hold; any number of processes reads it, onto any mesh.
+A checkpoint holds the parameters, the optimizer's state, the step and the state of the data; no random state exists,
+and the config with its seed stands in WORKDIR/config.json. It appears whole or not at all, so that a run may be killed
+at any moment. Every process writes what its devices hold; any number of processes reads it, onto any mesh.
 """
 
 import contextlib

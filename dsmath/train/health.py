@@ -53,7 +53,7 @@ class Health:
         batch = next((batch for number, batch in self._batches if number == step), None)
         if batch is not None and runtime.is_first():
             packed = io.BytesIO()
-            np.savez_compressed(packed, step=step, **batch)
+            np.savez_compressed(packed, allow_pickle=False, step=np.int64(step), **batch)
             self._run.bad_batch.write_bytes(packed.getvalue())
         raise UserError(
             f"step {step} has loss {record['loss']:.4g} and gradient norm {record['grad_norm']:.4g}; {expected}; its "

@@ -204,6 +204,6 @@ def _peers() -> Iterator[None]:
             raise
         reason = str(e).splitlines()[0][:200]
         raise Preempted(
-            f"another of the {jax.process_count()} processes is gone ({reason}); the same command, on all of them, goes "
-            "on from the last checkpoint"
+            f"another of the {jax.process_count()} processes is gone ({reason}); the same command, on all of them, "
+            "goes on from the last checkpoint"
         ) from e

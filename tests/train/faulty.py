@@ -1,6 +1,6 @@
-"""`dsmath`, but for two things that a test says by the environment: what is wrong with a batch, and how long silence may last.
+"""`dsmath`, but for two things that a test says by the environment.
 
-FAULTY_STEP is the step whose batch has weights that aren't numbers; HEARTBEAT_S replaces runtime's.
+FAULTY_STEP is the step whose batch has weights that aren't numbers; HEARTBEAT_S, how long a process may be silent.
 """
 
 import itertools

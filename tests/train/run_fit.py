@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -17,7 +18,7 @@ from tests.train.conftest import CONFIG, make_examples, make_tokenizer
 LONG = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, steps=40, checkpoint_every=7))
 
 
-def fit(config: Config, workdir: Path) -> dict[str, float]:
+def fit(config: Config, workdir: Path, **more: Any) -> dict[str, float]:
     """`loop.fit` on forty examples and random weights."""
     return loop.fit(
         config,
@@ -27,6 +28,7 @@ def fit(config: Config, workdir: Path) -> dict[str, float]:
         tokenizer=make_tokenizer(),
         template=template.TEMPLATES["reference"],
         progress=False,
+        **more,
     )
 
 

@@ -26,7 +26,7 @@ def healthy(tmp_path, steps: int, *, leap: float | None = 3.0, start: int = 0) -
 def test_what_is_not_finite_stops_even_the_first_step(tmp_path, bad):
     health = Health(Run(tmp_path), start=0, leap=None)
     health.trains_on(1, {"tokens": np.arange(3)})
-    with pytest.raises(UserError, match="step 1 has loss .*expected finite numbers") as e:
+    with pytest.raises(UserError, match=r"step 1 has loss .*expected finite numbers") as e:
         health.check(record(1, **bad))
     assert "\n" not in str(e.value)
     with np.load(Run(tmp_path).bad_batch) as kept:
