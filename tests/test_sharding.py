@@ -24,6 +24,25 @@ def test_a_mesh_that_does_not_fit_is_one_line(shape):
         sharding.make_mesh(config.Mesh(*shape))
 
 
+class OfSlice:
+    """A device that belongs to one of two TPU slices."""
+
+    def __init__(self, device: jax.Device, slice_index: int):
+        self._device, self.slice_index = device, slice_index
+
+    def __getattr__(self, name):
+        return getattr(self._device, name)
+
+
+def test_slices_are_told_apart_along_data_alone():
+    devices = [OfSlice(device, device.id // 4) for device in jax.devices()]
+    mesh = sharding.make_mesh(config.Mesh(4, 2, 1), devices)
+    slices = np.vectorize(lambda device: device.slice_index)(mesh.devices)
+    assert slices[:, :, 0, 0].tolist() == [[0, 0], [0, 0], [1, 1], [1, 1]]
+    with pytest.raises(UserError, match=r"has to split 2 slices along data; set config.mesh.data to a multiple of 2"):
+        sharding.make_mesh(config.Mesh(1, 8, 1), devices)
+
+
 def test_an_unknown_axis_raises():
     with pytest.raises(KeyError, match="hedas"):
         sharding.spec(("batch", "hedas"), sharding.TRAINING)

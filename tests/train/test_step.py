@@ -102,6 +102,12 @@ def test_any_mesh_equals_one_device(params, batch, reference, mesh):
     assert_same(run(params, batch, mesh=mesh), reference)
 
 
+@pytest.mark.parametrize("keep", sorted(remat.POLICIES.keys() - {"dots"}))
+def test_what_is_kept_changes_nothing(params, batch, reference, keep):
+    """The reference keeps "dots"."""
+    assert_same(run(params, batch, keep=keep), reference)
+
+
 def test_sharded_in_microbatches_and_recomputed_equals_one_device(params, batch, reference):
     assert_same(run(params, batch, mesh=Mesh(1, 2, 2, context=2), microbatches=2, keep="full"), reference)
 
