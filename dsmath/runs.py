@@ -68,7 +68,7 @@ class Run:
     def evaluations(self) -> list["Evaluation"]:
         """Those that have a journal, by path."""
         found = map(Evaluation, sorted(self.workdir.glob("evals/*/*")))
-        return [evaluation for evaluation in found if evaluation.trajectories.exists()]
+        return [evaluation for evaluation in found if evaluation.journals()]
 
     def lock(self) -> contextlib.AbstractContextManager[None]:
         """Held by whoever trains. Raises UserError if another process of this machine does."""
@@ -84,7 +84,16 @@ class Evaluation:
     @property
     def trajectories(self) -> Path:
         """The journal: a `records.Trajectory` per line."""
-        return self.folder / "trajectories.jsonl"
+        return self.journal(0)
+
+    def journal(self, process: int) -> Path:
+        """What a process writes: the first one the journal itself, the others parts that go into it in the end."""
+        return self.folder / (f"trajectories.{process}.jsonl" if process else "trajectories.jsonl")
+
+    def journals(self) -> list[Path]:
+        """The parts that are there, then the journal, if it is. A line that is moved is seen by who reads in order."""
+        parts = sorted(self.folder.glob("trajectories.*.jsonl"))
+        return [*parts, *([self.trajectories] if self.trajectories.exists() else [])]
 
     @property
     def settings(self) -> Path:

@@ -28,9 +28,12 @@ SHUTDOWN_S = 60  # for which one that has done its work waits for the others to 
 PARTING_S = 5  # for which the first of several waits before it ends early
 
 
-def start() -> None:
+def start(*, apart: bool = False) -> None:
     """Join the other processes of this program, if a launcher started several (`jax.distributed`), and keep compiled
     programs for the next start: in $JAX_COMPILATION_CACHE_DIR, which may be gs://, or in the user's cache. Idempotent.
+
+    `apart`: leave them again, once all know their index and their devices. Nothing then computes across processes, and
+    none ends because another one does.
     """
     import jax
 
@@ -42,6 +45,9 @@ def start() -> None:
         or int(os.environ.get(_SLURM_TASKS, "1")) > 1
     )
     if several and not jax.distributed.is_initialized():
+        if apart:
+            jax.config.update("jax_cpu_collectives_implementation", None)  # those across processes need the coordinator
+            jax.config.update("jax_enable_preemption_service", False)  # would take SIGTERM for itself
         count, index = (os.environ.get(name) for name in _JAX_PROCESSES)
         jax.distributed.initialize(
             num_processes=None if count is None else int(count),
@@ -49,6 +55,9 @@ def start() -> None:
             heartbeat_timeout_seconds=HEARTBEAT_S,
             shutdown_timeout_seconds=SHUTDOWN_S,
         )
+        if apart:
+            jax.devices()  # which the processes tell each other
+            jax.distributed.shutdown()
 
 
 def leave(code: int) -> NoReturn:

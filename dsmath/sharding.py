@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
@@ -76,6 +77,12 @@ def make_mesh(shape: config.Mesh, devices: Sequence[jax.Device] | None = None) -
     return Mesh(mesh_utils.create_hybrid_device_mesh(within, across, devices=used), AXES, axis_types=types)
 
 
+def host_mesh(shape: config.Mesh, process: int | None = None) -> Mesh:
+    """The mesh over the devices of one process, by default this one: what a model is decoded on."""
+    index = jax.process_index() if process is None else process
+    return make_mesh(shape, [device for device in jax.devices() if device.process_index == index])
+
+
 def spec(axes: Axes, rules: Rules) -> PartitionSpec:
     """The partition of an array with these axis names. Raises KeyError for a name that the table lacks."""
     return PartitionSpec(*(rules[name] for name in axes))
@@ -125,6 +132,31 @@ def place(tree: Any, axes: Any, mesh: Mesh, rules: Rules) -> Any:
 
     jax.tree.map(check, axes, tree, is_leaf=_is_axes)
     return jax.device_put(tree, shardings(axes, mesh, rules))
+
+
+def local(tree: Any, axes: Any, shape: config.Mesh, rules: Rules) -> Any:
+    """A tree of arrays that lie across the devices of all processes, as each process's own copy on its `host_mesh`.
+
+    All processes call it together; `rules` split nothing over `data`. On each host the whole tree has to fit: cast it
+    before. Raises UserError if a process has devices that `shape` leaves over.
+    """
+    meshes = [host_mesh(shape, process) for process in range(jax.process_count())]
+    mine = meshes[jax.process_index()]
+    if mine.size != jax.local_device_count():
+        raise UserError(
+            f"config.mesh has {mine.size} devices, each process has {jax.local_device_count()}; set config.mesh.data "
+            "to -1, so that it takes them all"
+        )
+    everywhere = Mesh(np.concatenate([mesh.devices for mesh in meshes]), AXES, axis_types=mine.axis_types)
+
+    def copy(names: Axes, x: jax.Array) -> jax.Array:
+        partition = spec(names, rules)
+        whole = jax.device_put(x, NamedSharding(everywhere, partition))
+        of_device = {shard.device: shard.data for shard in whole.addressable_shards}
+        parts = [of_device[device] for device in mine.devices.flat]
+        return jax.make_array_from_single_device_arrays(x.shape, NamedSharding(mine, partition), parts)
+
+    return jax.tree.map(copy, axes, tree, is_leaf=_is_axes)
 
 
 def _is_axes(node: Any) -> bool:

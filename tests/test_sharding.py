@@ -1,5 +1,10 @@
 """The mesh and the tables from axis names to mesh axes, on 8 virtual devices."""
 
+import os
+import socket
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -81,3 +86,50 @@ def test_a_gathered_weight_is_whole_on_every_device_and_its_gradient_split():
     assert np.array_equal(gradient, 2 * w)
     assert whole.addressable_shards[0].data.shape == (2, 8)  # tensor splits what is computed
     assert gradient.addressable_shards[0].data.shape == (2, 4)
+
+
+LOCAL = """
+import sys
+import jax, numpy as np
+from dsmath import config, runtime, sharding
+runtime.start()
+mesh = sharding.make_mesh(config.Mesh(1, -1, 2), jax.devices()[::-1])  # in an order of its own
+x = np.arange(64.0, dtype=np.float32).reshape(8, 8)
+axes = {"w": ("hidden", "embed"), "scale": ("norm",)}
+whole = jax.tree.map(
+    lambda names, a: jax.make_array_from_callback(
+        a.shape, jax.sharding.NamedSharding(mesh, sharding.spec(names, sharding.TRAINING)), lambda i, a=a: a[i]
+    ),
+    axes, {"w": x, "scale": x[0]}, is_leaf=lambda n: isinstance(n, tuple),
+)
+assert not whole["w"].is_fully_addressable
+mine = sharding.local(whole, axes, config.Mesh(1, 1, -1), sharding.DECODING)
+assert mine["w"].sharding.device_set == set(jax.local_devices())
+assert mine["w"].sharding.spec == jax.sharding.PartitionSpec("tensor", None)
+assert np.array_equal(mine["w"], x) and np.array_equal(mine["scale"], x[0])
+assert np.array_equal(jax.jit(lambda w: w @ w.T)(mine["w"]), x @ x.T), "what one process computes alone"
+try:
+    sharding.local(whole, axes, config.Mesh(1, 1, 1), sharding.DECODING)
+except sharding.UserError as e:
+    print(e)
+"""
+
+
+def test_each_of_two_processes_takes_its_own_copy_of_what_lies_across_both():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}", "JAX_NUM_PROCESSES": "2", "JAX_PLATFORMS": "cpu"}
+    shared["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", LOCAL],
+            env=os.environ | shared | {"JAX_PROCESS_ID": str(index)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(2)
+    ]
+    said = [process.communicate(timeout=120)[0] for process in started]
+    assert [process.returncode for process in started] == [0, 0]
+    assert all("config.mesh has 1 devices, each process has 2" in text for text in said)

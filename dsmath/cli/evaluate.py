@@ -2,7 +2,10 @@
 
 An evaluation lies in WORKDIR/evals/STEP/SUITE-MODE (SUITE-MODE-PROTOCOL, unless the protocol is `reference`). The model
 is the one that the run was trained with; --config may change what is evaluated and how. Killed, the same command goes
-on where it was.
+on where it was, on as many processes or any other number.
+
+The same command on every host shares out the problems. WORKDIR is a folder that all of them see, config.mesh is that of
+the devices of one. The first process waits for what the others were given, scores, and ends with the result.
 
 Examples:
   dsmath evaluate --workdir runs/demo --limit 50
@@ -21,7 +24,7 @@ import rich.console
 import rich.progress
 from absl import flags
 
-from dsmath import config, recipes, runs
+from dsmath import config, recipes, runs, runtime
 from dsmath.cli import experiment
 from dsmath.config import need
 from dsmath.error import UserError
@@ -49,6 +52,7 @@ def resumes(values: flags.FlagValues) -> bool:
 
 def run(values: flags.FlagValues) -> dict[str, Any]:
     """Evaluate, and return the summaries of all suites and modes."""
+    runtime.start(apart=True)
     if values.weights:
         run, settings = _of_folder(values)
         step = 0
@@ -68,9 +72,11 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
 def evaluate(
     settings: config.Config, run: runs.Run, data_dir: Path | None, *, step: int | None, console: rich.console.Console
 ) -> dict[str, Any]:
-    """Evaluate one checkpoint on every suite and mode of the config, and show what came of it."""
+    """Evaluate one checkpoint on every suite and mode of the config, and show what came of it.
+
+    Of several processes, the first one scores; the others return no summary.
+    """
     from dsmath.cli import subject
-    from dsmath.report import table
     from dsmath.rollout import evaluation
     from dsmath.sandbox.client import Sandbox
     from dsmath.score import graders, scoring
@@ -92,11 +98,19 @@ def evaluate(
                 done = evaluation.sample(
                     problems, mode, run, loaded, sandbox, budgets, seed=settings.seed, track=_track
                 )
-                keys = evaluation.keys(problems, budgets)
-                summaries.append(scoring.score(done, grading, grader, keys=keys))
-    console.print(table.accuracies(summaries).terminal())
-    console.print(f"Written to {run.workdir / 'evals' / str(loaded.step)}", soft_wrap=True, highlight=False)
+                if runtime.is_first():
+                    keys = evaluation.keys(problems, budgets)
+                    summaries.append(scoring.score(done, grading, grader, keys=keys))
+    if summaries:
+        _show(summaries, run, loaded.step, console)
     return {"workdir": str(run.workdir), "step": loaded.step, "checkpoint": loaded.name, "summaries": summaries}
+
+
+def _show(summaries: list[dict[str, Any]], run: runs.Run, step: int, console: rich.console.Console) -> None:
+    from dsmath.report import table
+
+    console.print(table.accuracies(summaries).terminal())
+    console.print(f"Written to {run.workdir / 'evals' / str(step)}", soft_wrap=True, highlight=False)
 
 
 def _of_folder(values: flags.FlagValues) -> tuple[runs.Run, config.Config]:

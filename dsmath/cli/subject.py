@@ -51,11 +51,11 @@ def load(settings: config.Config, run: runs.Run, step: int | None) -> "Subject":
     from dsmath.model import decoder
     from dsmath.model.fingerprint import fingerprint
     from dsmath.rollout.evaluation import Subject
-    from dsmath.sharding import make_mesh
+    from dsmath.sharding import host_mesh
     from dsmath.text.codec import end_tokens
 
     start, budgets = need(settings.start, "start"), need(settings.eval, "eval")
-    mesh, template = make_mesh(settings.mesh), templates.find(start.template)
+    mesh, template = host_mesh(settings.mesh), templates.find(start.template)
     tokens = tokenizer(settings, run)
     step, arch, params = open_step(settings, run, step, mesh)
     check_vocabulary(tokens, arch)

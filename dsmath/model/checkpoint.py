@@ -24,7 +24,8 @@ def latest_step(run: Run) -> int | None:
 def restore(run: Run, step: int, arch: Arch, mesh: jax.sharding.Mesh, rules: Rules) -> decoder.Params:
     """The parameters (f32, layers stacked) of a step, placed on a mesh by `rules`.
 
-    Raises UserError if there is no such checkpoint, if it is damaged, or is not of this architecture.
+    The mesh is of this process's devices: each process reads by itself what they need. Raises UserError if there is no
+    such checkpoint, if it is damaged, or is not of this architecture.
     """
     folder = run.checkpoints.absolute() / str(step)
     if not folder.is_dir():
@@ -34,7 +35,8 @@ def restore(run: Run, step: int, arch: Arch, mesh: jax.sharding.Mesh, rules: Rul
         jax.eval_shape(lambda: decoder.init(arch, jax.random.key(0))),
         shardings(decoder.axes(arch), mesh, rules),
     )
-    with damage(folder), ocp.StandardCheckpointer() as checkpointer:
+    alone = ocp.options.MultiprocessingOptions(primary_host=None, active_processes={jax.process_index()})
+    with damage(folder), ocp.StandardCheckpointer(multiprocessing_options=alone) as checkpointer:
         require_fit(abstract, checkpointer.metadata(folder / PARAMS).item_metadata.tree, folder)
         return checkpointer.restore(folder / PARAMS, abstract)
 

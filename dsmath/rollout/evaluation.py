@@ -5,11 +5,13 @@ refused instead of mixed in.
 """
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from dsmath import config, journal, runs
-from dsmath.error import UserError
+from dsmath import config, journal, runs, runtime
+from dsmath.error import PeerLost, UserError
 from dsmath.records import MODES, Problem, Trajectory
 from dsmath.rollout import protocols
 from dsmath.rollout.protocols import Protocol
@@ -22,6 +24,9 @@ Track = Callable[[Iterable[Trajectory], str, int, int], Iterator[Trajectory]]  #
 
 # Limits of programs decide what a response holds; how many run at a time and what is required around them do not.
 LIMITS = ("timeout_s", "memory_mb", "output_kb")
+
+POLL_S = 2.0  # between looks at what other processes have written
+SILENCE_S = 900.0  # after which they count as gone: loading, compiling and the longest response take less
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,22 +71,79 @@ def sample(
     seed: int,
     track: Track,
 ) -> runs.Evaluation:
-    """Roll out what the journal of an evaluation lacks. `settings` are those of `with_budgets`.
+    """Roll out what the journals of an evaluation lack. `settings` are those of `with_budgets`.
 
-    Raises UserError if the journal was begun under other settings, or another process writes it.
+    Of several processes, which see the same folder, each takes its share of the problems into a journal of its own. The
+    first one then waits for the others, and puts all into one journal; they go on meanwhile.
+
+    Raises UserError if the journal was begun under other settings, or another process writes it; PeerLost if the others
+    write nothing any more.
     """
-    protocol = protocols.find(settings.protocol)
-    evaluation = run.evaluation(subject.step, problems[0].suite, mode, protocol.name)
+    index, count = runtime.process()
+    protocol, share = protocols.find(settings.protocol), problems[index::count]
+    evaluation, mine = run.evaluation(subject.step, problems[0].suite, mode, protocol.name), keys(share, settings)
+    if index and mine <= _done(evaluation):  # what is whole is the first one's
+        return evaluation
     setup = _setup(mode, subject, settings, protocol, seed)
-    with journal.Journal(evaluation.trajectories) as out:  # first: whoever has it open goes on with it alone
+    what = f"{evaluation.folder.name} at step {subject.step}" + (f", {index + 1} of {count}" if count > 1 else "")
+    with journal.Journal(evaluation.journal(index)) as out:  # first: whoever has it open goes on with it alone
         runs.pin(evaluation.settings, _pinned(setup, subject, sandbox, settings))
-        done = {(record["id"], record["sample"]) for record in journal.read(evaluation.trajectories)}
-        wanted = keys(problems, settings)
-        made = rollout(problems, subject.generator, sandbox, setup, done=done, in_flight=2 * settings.slots)
-        what = f"{evaluation.folder.name} at step {subject.step}"
-        for trajectory in track(made, what, len(wanted), len(done & wanted)):
+        done = _done(evaluation)
+        made = rollout(share, subject.generator, sandbox, setup, done=done, in_flight=2 * settings.slots)
+        for trajectory in track(made, what, len(mine), len(done & mine)):
             out.append(trajectory.to_json())
+        if index == 0:
+            if count > 1:
+                _wait_for_others(evaluation, keys(problems, settings))
+            _merge(evaluation, out)
     return evaluation
+
+
+def _done(evaluation: runs.Evaluation) -> set[tuple[str, int]]:
+    """The (id, sample) in the journals of all processes that ever worked on an evaluation."""
+    return {(record["id"], record["sample"]) for path in evaluation.journals() for record in _records(path)}
+
+
+def _records(path: Path) -> Iterator[dict[str, Any]]:
+    """Those of a journal; none if the first process has just put them into its own."""
+    try:
+        yield from journal.read(path)
+    except UserError:
+        if path.exists():
+            raise
+
+
+def _wait_for_others(evaluation: runs.Evaluation, wanted: set[tuple[str, int]]) -> None:
+    """Until the journals hold what is wanted."""
+    missing, news_at = set(wanted), time.monotonic()
+    while True:
+        begun = time.monotonic()
+        if not (left := missing - _done(evaluation)):
+            return
+        now = time.monotonic()
+        if len(left) < len(missing):
+            missing, news_at = left, now
+        elif now - news_at > SILENCE_S:
+            raise PeerLost(
+                f"{len(left)} of {len(wanted)} responses of {evaluation.folder} are missing, and for "
+                f"{SILENCE_S / 60:.0f} minutes no process has added one: the others are gone, or see another folder; "
+                "the same command, on any number of processes, goes on from here"
+            )
+        time.sleep(max(POLL_S, 9 * (now - begun)))  # looking takes a tenth of the time at most
+
+
+def _merge(evaluation: runs.Evaluation, out: journal.Journal) -> None:
+    """Put the parts into the journal, which is open, and remove them. Killed, it can be done again."""
+    *parts, whole = evaluation.journals()
+    if not parts:
+        return
+    seen = {(record["id"], record["sample"]) for record in journal.read(whole)}
+    for part in parts:
+        new = {(record["id"], record["sample"]): record for record in journal.read(part)}
+        out.extend(record for key, record in new.items() if key not in seen)
+        seen |= new.keys()
+    for part in parts:
+        part.unlink()
 
 
 def keys(problems: Sequence[Problem], settings: config.Eval) -> set[tuple[str, int]]:

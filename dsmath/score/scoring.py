@@ -60,8 +60,8 @@ def score(
     journal can't be read, is empty, or mixes suites, modes, checkpoints, steps or protocols, and if the grader's check
     fails.
     """
-    found = read_trajectories(evaluation.trajectories)
-    trajectories = [t for t in found if keys is None or t.key in keys]
+    found = (t for t in read_trajectories(*evaluation.journals()) if keys is None or t.key in keys)
+    trajectories = sorted(found, key=lambda t: t.key)  # they stand in the order in which they were finished
     if not trajectories:
         raise UserError(f"{evaluation.trajectories} holds no finished problem; go on with `dsmath evaluate`")
     common = _common(trajectories, evaluation.trajectories)
@@ -140,13 +140,14 @@ def summarise(records: list[Graded]) -> Summary:
     }
 
 
-def read_trajectories(path: Path) -> Iterator[Trajectory]:
-    """The journal's records. One that is malformed, or repeats an (id, sample), is skipped and logged.
+def read_trajectories(*paths: Path) -> Iterator[Trajectory]:
+    """The records of journals. One that is malformed, or repeats an (id, sample), is skipped and logged.
 
-    Raises UserError if the file can't be read, or holds what another version wrote.
+    Raises UserError if a file can't be read, or holds what another version wrote.
     """
     seen = set()
-    for number, values in journal.numbered(path):
+    lines = ((path, *line) for path in paths for line in journal.numbered(path))
+    for path, number, values in lines:
         if ("version" in values and values["version"] != Trajectory.VERSION) or "tool_spans" in values:
             raise UserError(
                 f"{path}:{number} was written by another version of dsmath ({values.get('version', 1)}, this one reads "
@@ -181,7 +182,7 @@ def read_graded(evaluation: runs.Evaluation) -> list[Graded]:
             Outcome(score["outcome"]),
             score.get("vote"),
         )
-        for trajectory in read_trajectories(evaluation.trajectories)
+        for trajectory in read_trajectories(*evaluation.journals())
         if (score := scores.get(trajectory.key))
     ]
 

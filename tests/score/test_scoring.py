@@ -69,6 +69,16 @@ def test_order_and_interruptions_of_a_journal_leave_its_summary_the_same(tmp_pat
     assert scored(evaluation) == whole
 
 
+def test_parts_of_other_processes_count_each_response_once(tmp_path):
+    records = [made(i, f"\\boxed{{{i}}}") for i in range(6)]
+    whole = scored(write(tmp_path / "a", records))
+    evaluation = write(tmp_path / "b", records[:4])
+    evaluation.trajectories.rename(evaluation.journal(3))  # what a process left that is gone
+    assert Run(tmp_path / "b").evaluations() == [evaluation]
+    write(tmp_path / "b", records[3:])  # into which the first one had begun to put it
+    assert scored(evaluation) == whole
+
+
 def test_repeated_and_malformed_records_are_skipped_and_logged(tmp_path, caplog):
     evaluation = write(tmp_path, [made(1, "\\boxed{4}"), made(1, "\\boxed{5}")])
     short = {key: value for key, value in made(2, "").to_json().items() if key != "gold"}
@@ -142,7 +152,7 @@ def test_journal_of_two_checkpoints_is_refused_and_nothing_written(tmp_path):
 
 def test_empty_and_missing_journals_are_refused(tmp_path):
     evaluation = Run(tmp_path).evaluation(0, "gsm8k", "cot", "reference")
-    with pytest.raises(UserError, match="cannot read"):
+    with pytest.raises(UserError, match="holds no finished problem"):
         scored(evaluation)
     evaluation.folder.mkdir(parents=True)
     evaluation.trajectories.touch()
