@@ -11,7 +11,7 @@ import functools
 import io
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import pytest
 import rich.console
 
 from dsmath import config, runs
-from dsmath.cli import evaluate, subject
+from dsmath.cli import evaluate, subject, train
 from dsmath.config import Config
 from dsmath.data import mixture
 from dsmath.error import UserError
@@ -43,7 +43,9 @@ from tests.suites import made_up
 from tests.train.conftest import CONFIG, make_examples, make_tokenizer
 
 Seen = Any
+SILENT = rich.console.Console(file=io.StringIO())
 SHORT = {"steps": 3, "checkpoint_every": 1, "keep_checkpoints": 2, "batch_rows": 2, "microbatches": 1, "clip_norm": 0.5}
+SHORT |= {"eval_every": 2, "eval_problems": 1}
 BASE = dataclasses.replace(
     CONFIG,
     start=config.Start(weights="random", tokenizer="tokenizer", template="reference"),
@@ -117,7 +119,7 @@ def leapt(settings: Config) -> Seen:
     health = Health(runs.Run("run"), start=0, leap=settings.train.leap)
     for step in range(1, 20):
         health.check({"step": step, "loss": 1.0, "grad_norm": 1.0})
-    return "steady"
+    return ["steady"]
 
 
 def stepped(settings: Config) -> Seen:
@@ -164,20 +166,40 @@ def loaded(settings: Config) -> Seen:
     return answers, polls, wanted.name.rpartition("(")[2]
 
 
-def evaluated(settings: Config) -> Seen:
-    """What a generator is asked, what is written, and what comes of it."""
+@contextlib.contextmanager
+def scripted() -> Iterator[ScriptedGenerator]:
+    """In place of the model, one that says always the same."""
     says = [Says(f"```python\nprint({i})\n```output", Stop.TEXT) for i in range(5)]
     generator = ScriptedGenerator({})
     generator.script = collections.defaultdict(lambda: [*says, Says("It is \\boxed{7}.", Stop.END)])
-    model = Subject(generator, templates.find("reference"), "scripted", 0, {})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(subject, "load", lambda *_: model)
-        console = rich.console.Console(file=io.StringIO())
-        result = evaluate.evaluate(settings, runs.Run("run"), Path("published"), step=0, console=console)
+        patch.setattr(
+            subject,
+            "load",
+            lambda settings, run, step, trained: Subject(
+                generator, templates.find("reference"), "scripted", step or 0, {}
+            ),
+        )
+        yield generator
+
+
+def evaluated(settings: Config) -> Seen:
+    """What a generator is asked, what is written, and what comes of it."""
+    with scripted() as generator:
+        result = evaluate.evaluate(settings, runs.Run("run"), Path("published"), step=0, console=SILENT)
     for summary in result["summaries"]:
         del summary["cost"], summary["tools"], summary["settings"]
     written = sorted(str(path) for path in Path("run", "evals").rglob("*"))
     return sorted(map(repr, generator.requests)), written, result["summaries"]
+
+
+def watched(settings: Config) -> Seen:
+    """Of what, and after which steps, there are evaluations when a run has been trained."""
+    run = runs.Run("run")
+    mixture.prepare(settings, run.data, Path("published"))
+    with scripted():
+        train.train(settings, run, Path("published"), console=SILENT)
+    return [(str(e.folder), len(e.trajectories.read_text().splitlines())) for e in run.evaluations()]
 
 
 PROGRAMS = {
@@ -231,8 +253,8 @@ NUDGES: dict[str, tuple[Callable[[Config], Seen], Any]] = {
     "train.keep_every": (trained, 1),
     "train.leap": (leapt, 0.5),
     "train.trace_step": (trained, 1),
-    "train.eval_every": (verb, 1),
-    "train.eval_problems": (verb, 3),
+    "train.eval_every": (watched, 1),
+    "train.eval_problems": (watched, 2),
     "eval.suites": (evaluated, ("gsm8k", "svamp")),
     "eval.modes": (evaluated, ("cot",)),
     "eval.protocol": (evaluated, "strict"),

@@ -38,7 +38,7 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
     settings, run = experiment.settings(values), experiment.run_of(values)
     stderr = rich.console.Console(stderr=True)
     mixture.prepare(settings, run.data, None)
-    train.train(settings, run, console=stderr)
+    train.train(settings, run, None, console=stderr)
     for step in (0, None):  # the weights that it started from, and the last checkpoint
         evaluate.evaluate(settings, run, None, step=step, console=stderr)
     result = table.report(run, rich.console.Console(file=sys.stderr if values.json else sys.stdout))

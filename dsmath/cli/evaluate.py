@@ -18,7 +18,7 @@ import logging
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich.console
 import rich.progress
@@ -29,6 +29,9 @@ from dsmath.cli import experiment
 from dsmath.config import need
 from dsmath.error import UserError
 from dsmath.records import Trajectory
+
+if TYPE_CHECKING:
+    from dsmath.model.decoder import Params
 
 log = logging.getLogger(__name__)
 
@@ -70,9 +73,16 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
 
 
 def evaluate(
-    settings: config.Config, run: runs.Run, data_dir: Path | None, *, step: int | None, console: rich.console.Console
+    settings: config.Config,
+    run: runs.Run,
+    data_dir: Path | None,
+    *,
+    step: int | None,
+    console: rich.console.Console,
+    trained: "Params | None" = None,
 ) -> dict[str, Any]:
-    """Evaluate one checkpoint on every suite and mode of the config, and show what came of it.
+    """Evaluate one checkpoint on every suite and mode of the config, and show what came of it. `trained` are the step's
+    parameters, where they are at hand.
 
     Of several processes, the first one scores; the others return no summary.
     """
@@ -91,7 +101,7 @@ def evaluate(
     limits = evaluation.limits_of(budgets, need(settings.sandbox, "sandbox"))
     summaries = []
     with Sandbox(limits) as sandbox, graders.Grading() as grading:
-        loaded = subject.load(dataclasses.replace(settings, eval=budgets), run, step)
+        loaded = subject.load(dataclasses.replace(settings, eval=budgets), run, step, trained)
         log.info("evaluating step %d of %s; the first dispatches compile", loaded.step, run.workdir)
         for problems in suites:
             for mode in budgets.modes:

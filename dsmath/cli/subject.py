@@ -43,24 +43,31 @@ def tokenizer(settings: config.Config, run: runs.Run) -> tokenizers.Tokenizer:
     return tokenizers.load(Path(start.weights))
 
 
-def load(settings: config.Config, run: runs.Run, step: int | None) -> "Subject":
-    """The model of a step in the engine of this host's devices. `settings.eval` has its budgets."""
+def load(settings: config.Config, run: runs.Run, step: int | None, trained: "Params | None" = None) -> "Subject":
+    """The model of a step in the engine of this host's devices. `settings.eval` has its budgets.
+
+    `trained` are the parameters of that step where it is just being trained, on the devices of all processes.
+    """
     import jax.numpy as jnp
 
     from dsmath.engine.engine import Engine
     from dsmath.model import decoder
     from dsmath.model.fingerprint import fingerprint
     from dsmath.rollout.evaluation import Subject
-    from dsmath.sharding import host_mesh
+    from dsmath.sharding import DECODING, host_mesh, local
     from dsmath.text.codec import end_tokens
 
     start, budgets = need(settings.start, "start"), need(settings.eval, "eval")
     mesh, template = host_mesh(settings.mesh), templates.find(start.template)
-    tokens = tokenizer(settings, run)
-    step, arch, params = open_step(settings, run, step, mesh)
+    tokens, dtype = tokenizer(settings, run), runtime.compute_dtype()
+    if trained is not None and step is not None:
+        arch, print_of = need(settings.model, "model"), fingerprint(trained)
+        params = local(decoder.cast(trained, dtype), decoder.axes(arch), settings.mesh, DECODING)
+    else:
+        step, arch, params = open_step(settings, run, step, mesh)
+        print_of = fingerprint(params)
     check_vocabulary(tokens, arch)
     name = f"{start.weights} + {step} steps of {run.name}" if step else start.weights
-    dtype = runtime.compute_dtype()
     engine = Engine(
         decoder.unstack(decoder.cast(params, dtype)),
         arch,
@@ -78,7 +85,7 @@ def load(settings: config.Config, run: runs.Run, step: int | None) -> "Subject":
         "cache_length": budgets.cache_length or arch.max_positions,
         "dtype": jnp.dtype(dtype).name,
     }
-    return Subject(engine, template, f"{name} ({fingerprint(params)})", step, facts)
+    return Subject(engine, template, f"{name} ({print_of})", step, facts)
 
 
 def open_step(

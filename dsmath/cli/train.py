@@ -3,13 +3,20 @@
 What the run was begun with stays; its length, its checkpoints' rhythm, its mesh and how a step is cut (microbatches,
 remat) may change, so that a run that has run out of memory goes on.
 
+The same command on every host trains one model on all their devices; WORKDIR is a folder that all of them see. It exits
+with 75 where it was stopped from outside (SIGTERM, a lost host), and goes on when it is run again. With
+config.train.eval_every, the benchmarks of config.eval are sampled meanwhile.
+
 Example:
   dsmath train --config configs/sft_smollm2_gsm8k.py --workdir runs/smollm2 --config.train.steps=100
 """
 
 import dataclasses
+import functools
+import math
 import sys
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import rich.console
 from absl import flags
@@ -18,10 +25,14 @@ from dsmath import config, runs, runtime
 from dsmath.cli import experiment
 from dsmath.config import need
 
+if TYPE_CHECKING:
+    from dsmath.model.decoder import Params
+
 
 def define(values: flags.FlagValues) -> None:
     """Declare the verb's flags."""
     experiment.define(values)
+    experiment.define_data_dir(values)
 
 
 def resumes(values: flags.FlagValues) -> bool:
@@ -32,11 +43,17 @@ def resumes(values: flags.FlagValues) -> bool:
 def run(values: flags.FlagValues) -> dict[str, Any]:
     """Train, and return the last metrics."""
     console = rich.console.Console(file=sys.stderr if values.json else sys.stdout)
-    return train(experiment.settings(values), experiment.run_of(values), console=console)
+    settings, run = experiment.settings(values), experiment.run_of(values)
+    return train(settings, run, experiment.data_dir(values), console=console)
 
 
-def train(settings: config.Config, run: runs.Run, *, console: rich.console.Console) -> dict[str, Any]:
-    """Train the experiment in its folder from its latest checkpoint, or from its start, and show how it ended."""
+def train(
+    settings: config.Config, run: runs.Run, data_dir: Path | None, *, console: rich.console.Console
+) -> dict[str, Any]:
+    """Train the experiment in its folder from its latest checkpoint, or from its start, and show how it ended.
+
+    `data_dir` has the benchmarks that it is evaluated on meanwhile.
+    """
     from dsmath.cli import subject
     from dsmath.data import mixture
     from dsmath.model import weights
@@ -58,10 +75,36 @@ def train(settings: config.Config, run: runs.Run, *, console: rich.console.Conso
         tokenizer=tokens,
         template=templates.find(start.template),
         progress=True,
+        evaluate=functools.partial(_evaluate, settings, run, data_dir),
     )
     if last:
         console.print(_line(last, run), soft_wrap=True, highlight=False)
     return last
+
+
+def _evaluate(
+    settings: config.Config, run: runs.Run, data_dir: Path | None, step: int, params: "Params"
+) -> dict[str, float]:
+    """The accuracy in each suite and mode, on the first problems: an evaluation of that step like any other.
+
+    It decodes on this host's devices, with the weights split over as many of them as can be.
+    """
+    import jax
+
+    from dsmath.cli import evaluate
+
+    train, arch = need(settings.train, "train"), need(settings.model, "model")
+    parts = math.gcd(jax.local_device_count(), arch.num_kv_heads, arch.intermediate_size, arch.vocab_size)
+    copies, budgets = jax.local_device_count() // parts, need(settings.eval, "eval")
+    slots = math.ceil(budgets.slots / copies) * copies
+    settings = dataclasses.replace(
+        settings,
+        eval=dataclasses.replace(budgets, limit=train.eval_problems, slots=slots),
+        mesh=config.Mesh(data=copies, fsdp=1, tensor=parts),
+    )
+    console = rich.console.Console(stderr=True)
+    found = evaluate.evaluate(settings, run, data_dir, step=step, console=console, trained=params)
+    return {f"accuracy/{s['suite']}-{s['mode']}": s["accuracy"] for s in found["summaries"]}
 
 
 def _line(last: dict[str, float], run: runs.Run) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dsmath import config, journal, runs, runtime
-from dsmath.error import PeerLost, UserError
+from dsmath.error import Preempted, UserError
 from dsmath.records import MODES, Problem, Trajectory
 from dsmath.rollout import protocols
 from dsmath.rollout.protocols import Protocol
@@ -76,8 +76,8 @@ def sample(
     Of several processes, which see the same folder, each takes its share of the problems into a journal of its own. The
     first one then waits for the others, and puts all into one journal; they go on meanwhile.
 
-    Raises UserError if the journal was begun under other settings, or another process writes it; PeerLost if the others
-    write nothing any more.
+    Raises UserError if the journal was begun under other settings, or another process writes it; Preempted if the
+    others write nothing any more.
     """
     index, count = runtime.process()
     protocol, share = protocols.find(settings.protocol), problems[index::count]
@@ -124,7 +124,7 @@ def _wait_for_others(evaluation: runs.Evaluation, wanted: set[tuple[str, int]]) 
         if len(left) < len(missing):
             missing, news_at = left, now
         elif now - news_at > SILENCE_S:
-            raise PeerLost(
+            raise Preempted(
                 f"{len(left)} of {len(wanted)} responses of {evaluation.folder} are missing, and for "
                 f"{SILENCE_S / 60:.0f} minutes no process has added one: the others are gone, or see another folder; "
                 "the same command, on any number of processes, goes on from here"
