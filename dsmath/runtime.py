@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # Any of these in the environment says that a launcher started several processes, and jax finds out the rest by itself.
 _COORDINATOR = "JAX_COORDINATOR_ADDRESS"
+_COORDINATOR_PORT = "JAX_COORDINATOR_PORT"  # launch/ sets it on TPU hosts, where the rest may stand in metadata alone
 _TPU_HOSTS = "TPU_WORKER_HOSTNAMES"
 _SLURM_TASKS = "SLURM_NTASKS"
 _JAX_PROCESSES = ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
@@ -41,6 +42,7 @@ def start(*, apart: bool = False) -> None:
         jax.config.update("jax_compilation_cache_dir", str(cache() / "compiled"))
     several = (
         _COORDINATOR in os.environ
+        or _COORDINATOR_PORT in os.environ
         or "," in os.environ.get(_TPU_HOSTS, "")
         or int(os.environ.get(_SLURM_TASKS, "1")) > 1
     )
