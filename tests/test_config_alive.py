@@ -117,8 +117,11 @@ def trained(settings: Config) -> Seen:
 def leapt(settings: Config) -> Seen:
     """Whether a steady loss is taken for a leap."""
     health = Health(runs.Run("run"), start=0, leap=settings.train.leap)
-    for step in range(1, 20):
-        health.check({"step": step, "loss": 1.0, "grad_norm": 1.0})
+    try:
+        for step in range(1, 20):
+            health.check({"step": step, "loss": 1.0, "grad_norm": 1.0})
+    except UserError:
+        return ["stopped"]
     return ["steady"]
 
 
@@ -167,30 +170,29 @@ def loaded(settings: Config) -> Seen:
 
 
 @contextlib.contextmanager
-def scripted() -> Iterator[ScriptedGenerator]:
-    """In place of the model, one that says always the same."""
+def scripted() -> Iterator[list[ScriptedGenerator]]:
+    """In place of each model that is loaded, one that says always the same."""
     says = [Says(f"```python\nprint({i})\n```output", Stop.TEXT) for i in range(5)]
-    generator = ScriptedGenerator({})
-    generator.script = collections.defaultdict(lambda: [*says, Says("It is \\boxed{7}.", Stop.END)])
+    loaded: list[ScriptedGenerator] = []
+
+    def load(settings: Config, run: runs.Run, step: int | None, trained: decoder.Params | None) -> Subject:
+        loaded.append(ScriptedGenerator({}))
+        loaded[-1].script = collections.defaultdict(lambda: [*says, Says("It is \\boxed{7}.", Stop.END)])
+        return Subject(loaded[-1], templates.find("reference"), "scripted", step or 0, {})
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            subject,
-            "load",
-            lambda settings, run, step, trained: Subject(
-                generator, templates.find("reference"), "scripted", step or 0, {}
-            ),
-        )
-        yield generator
+        patch.setattr(subject, "load", load)
+        yield loaded
 
 
 def evaluated(settings: Config) -> Seen:
     """What a generator is asked, what is written, and what comes of it."""
-    with scripted() as generator:
+    with scripted() as models:
         result = evaluate.evaluate(settings, runs.Run("run"), Path("published"), step=0, console=SILENT)
     for summary in result["summaries"]:
         del summary["cost"], summary["tools"], summary["settings"]
     written = sorted(str(path) for path in Path("run", "evals").rglob("*"))
-    return sorted(map(repr, generator.requests)), written, result["summaries"]
+    return sorted(map(repr, models[0].requests)), written, result["summaries"]
 
 
 def watched(settings: Config) -> Seen:
