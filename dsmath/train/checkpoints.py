@@ -5,17 +5,13 @@ the config with its seed stands in WORKDIR/config.json. It appears whole or not 
 any moment.
 """
 
-import contextlib
-from collections.abc import Iterator
-from pathlib import Path
-
 import grain
 import jax
 import orbax.checkpoint as ocp
 
 from dsmath.data.pipeline import Rows
 from dsmath.error import UserError
-from dsmath.model.checkpoint import damage
+from dsmath.model.checkpoint import damage, disk_errors
 from dsmath.runs import Run
 from dsmath.train.step import TrainState
 
@@ -26,7 +22,7 @@ class Checkpoints:
     def __init__(self, run: Run, *, keep: int):
         self._folder = run.checkpoints.absolute()
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
-        with _disk_errors(self._folder):
+        with disk_errors(self._folder):
             self._manager = ocp.CheckpointManager(self._folder, options=options)
 
     def latest(self) -> int | None:
@@ -39,7 +35,7 @@ class Checkpoints:
 
     def save(self, step: int, state: TrainState, rows: Rows) -> None:
         """Start writing a checkpoint. Returns when the device memory has been copied; the disk follows."""
-        with _disk_errors(self._folder):
+        with disk_errors(self._folder):
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
@@ -78,20 +74,6 @@ class Checkpoints:
 
     def __exit__(self, *exc: object) -> None:
         """Wait for the last save to be on disk."""
-        with _disk_errors(self._folder):
+        with disk_errors(self._folder):
             self._manager.wait_until_finished()
             self._manager.close()
-
-
-@contextlib.contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
-    """Say in one line that the disk is full or the folder can't be written."""
-    try:
-        yield
-    except OSError as e:
-        raise UserError(f"cannot write {folder}: {e.strerror or e}; free some space or choose another --workdir") from e
-    except ValueError as e:
-        if "os_error_code" not in str(e):  # how tensorstore, which writes the arrays, marks errors of the system
-            raise
-        reason = str(e).splitlines()[0].partition("[os_error_code")[0].rpartition(": ")[2].strip()
-        raise UserError(f"cannot write {folder}: {reason}; free some space or choose another --workdir") from e

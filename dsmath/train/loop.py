@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import optax
 import rich.console
 import rich.progress
@@ -19,7 +18,7 @@ from dsmath.data import pipeline
 from dsmath.data.pipeline import Examples
 from dsmath.error import UserError
 from dsmath.model import decoder, remat
-from dsmath.sharding import TRAINING, make_mesh, place
+from dsmath.sharding import make_mesh
 from dsmath.text.template import Template
 from dsmath.text.tokenizer import Tokenizer
 from dsmath.train import optimizer as optimizers
@@ -34,7 +33,7 @@ def fit(
     settings: config.Config,
     run: runs.Run,
     *,
-    params: Callable[[], decoder.Params],
+    params: Callable[[jax.sharding.Mesh], decoder.Params],
     source: Examples,
     tokenizer: Tokenizer,
     template: Template,
@@ -42,8 +41,9 @@ def fit(
 ) -> dict[str, float]:
     """Train until `settings.train.steps` and return the last step's metrics.
 
-    Goes on from the last checkpoint of `run`, if there is one; only else are the first `params` asked for. It may
-    be killed at any moment; SIGTERM makes it save and return early (then "step" is short of the settings').
+    Goes on from the last checkpoint of `run`, if there is one; only else are the first `params` asked for (f32, placed
+    on the mesh by TRAINING). It may be killed at any moment; SIGTERM makes it save and return early (then "step" is
+    short of the settings').
     """
     train, data, arch = need(settings.train, "train"), need(settings.data, "data"), need(settings.model, "model")
     mesh = make_mesh(settings.mesh)
@@ -137,12 +137,14 @@ def _rows(
 
 
 def _first_state(
-    arch: Arch, mesh: jax.sharding.Mesh, optimizer: optax.GradientTransformation, params: Callable[[], decoder.Params]
+    arch: Arch,
+    mesh: jax.sharding.Mesh,
+    optimizer: optax.GradientTransformation,
+    params: Callable[[jax.sharding.Mesh], decoder.Params],
 ) -> steps.TrainState:
-    placed = place(decoder.cast(params(), jnp.float32), decoder.axes(arch), mesh, TRAINING)
     abstract = steps.abstract_state(arch, optimizer, mesh)
     out_shardings = jax.tree.map(lambda x: x.sharding, abstract)
-    return jax.jit(lambda p: steps.new_state(p, optimizer), out_shardings=out_shardings, donate_argnums=0)(placed)
+    return jax.jit(lambda p: steps.new_state(p, optimizer), out_shardings=out_shardings, donate_argnums=0)(params(mesh))
 
 
 def _save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
