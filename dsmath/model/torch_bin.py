@@ -1,6 +1,6 @@
 """PyTorch's .bin files, read without torch and without executing what is pickled in them.
 
-Such a file is a zip archive: data.pkl says what tensors there are; data/0, data/1, ... are their storages, stored plain.
+Such a file is a zip archive: data.pkl says what tensors there are; data/0, data/1, ... are their storages, not packed.
 The pickle is looked through first, opcode by opcode; then it is read by an unpickler that knows only the names that
 tensors need, as functions of this file, and refuses every other by its name. Storages are mapped, and read in slices.
 """
@@ -37,7 +37,7 @@ STORAGES = {
 MAX_PICKLE_BYTES = 8 << 20  # a 70B's is about 200 kB
 # What torch.save writes (protocol 2). None of these makes an object but by a name that find_class knows.
 OPCODES = {
-    *("PROTO", "STOP", "MARK", "GLOBAL", "REDUCE", "BUILD", "BINPERSID"),
+    *("PROTO", "STOP", "MARK", "GLOBAL", "REDUCE", "NEWOBJ", "BUILD", "BINPERSID"),
     *("EMPTY_DICT", "EMPTY_LIST", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
     *("SETITEM", "SETITEMS", "APPEND", "APPENDS", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET"),
     *("BINUNICODE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "NONE", "NEWTRUE", "NEWFALSE"),
