@@ -155,24 +155,27 @@ class _Piece:
 
 
 def _shards(arch: Arch, params: decoder.Params, dtype: np.dtype) -> Iterator[list[_Piece]]:
-    """Tensors, not made yet, in shards of at most SHARD_BYTES."""
+    """Tensors, not made yet, in shards of at most SHARD_BYTES, each in the order of its file.
+
+    Processes that share a mesh make them together, in this order.
+    """
     shard: list[_Piece] = []
     size = 0
     for place, shape, make in stacking.pieces(arch, params):
         piece = _Piece(llama.tensor_name(place), shape, int(np.prod(shape)) * dtype.itemsize, make)
         if size + piece.nbytes > SHARD_BYTES and shard:
-            yield shard
+            yield sorted(shard, key=lambda piece: piece.name)
             shard, size = [], 0
         shard.append(piece)
         size += piece.nbytes
-    yield shard
+    yield sorted(shard, key=lambda piece: piece.name)
 
 
 def _write_weights(out: Path, shards: list[list[_Piece]], kind: str) -> None:
     names: dict[str, str] = {}
     for i, shard in enumerate(shards, 1):
         file = SINGLE if len(shards) == 1 else f"model-{i:05}-of-{len(shards):05}.safetensors"
-        _write_safetensors(out / file, sorted(shard, key=lambda piece: piece.name), kind)
+        _write_safetensors(out / file, shard, kind)
         names |= {piece.name: file for piece in shard}
     if len(shards) > 1:
         total = sum(piece.nbytes for shard in shards for piece in shard)

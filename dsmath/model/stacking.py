@@ -162,7 +162,7 @@ def _read(tensor: Tensor, name: str, out: np.ndarray, shape: tuple[int, ...], sl
 def pieces(arch: Arch, params: decoder.Params) -> Iterator[tuple[Place, tuple[int, ...], Callable[[], np.ndarray]]]:
     """Every weight as a file holds it: its place, its shape there, and how it is made when it is asked for.
 
-    Where several processes hold the parameters, all have to ask for all, in this order: each then gets them whole.
+    Where several processes hold the parameters, all have to ask for all, in one order: each then gets them whole.
     """
     for place, ours in places(arch):
         shape = merged(place[-1], ours)
