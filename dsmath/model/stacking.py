@@ -8,9 +8,10 @@ a host reads what its own devices hold, and little more than one shard is in its
 import dataclasses
 import functools
 import math
+import operator
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
 import ml_dtypes
@@ -90,32 +91,52 @@ def place(weights: Weights, shardings: decoder.Params, dtype: jax.typing.DTypeLi
     """
     weights.check()
     shapes = decoder.abstract(weights.arch)
-    layers = {
-        name: _placed(functools.partial(_stack, weights, name), shapes["layers"][name].shape, sharding, dtype)
-        for name, sharding in shardings["layers"].items()
+
+    def at(tree: decoder.Params, path: tuple[str, ...]) -> Any:
+        return functools.reduce(operator.getitem, path, tree)
+
+    def held(path: tuple[str, ...]) -> int:
+        return math.prod(at(shardings, path).shard_shape(at(shapes, path).shape))
+
+    # The largest first: a shard is held beside what is placed already.
+    layers = sorted((("layers", name) for name in shapes["layers"]), key=held, reverse=True)
+    ends = sorted(((name,) for name in shapes if name != "layers"), key=held, reverse=True)
+    placed = {
+        path: _placed(weights, path, at(shapes, path).shape, at(shardings, path), dtype) for path in (*layers, *ends)
     }
-    ends = {
-        name: _placed(functools.partial(_fill, weights, (name,)), shapes[name].shape, sharding, dtype)
-        for name, sharding in shardings.items()
-        if name != "layers"
-    }
-    return ends | {"layers": layers}
+    return {path[0]: placed[path] for path in ends} | {"layers": {path[1]: placed[path] for path in layers}}
+
+
+def shard(weights: Weights, path: tuple[str, ...], slices: Slices, dtype: jax.typing.DTypeLike) -> np.ndarray:
+    """A part of one parameter: ("embed",), or ("layers", "q") for all layers' "q", stacked."""
+    out = np.empty([s.stop - s.start for s in slices], dtype)
+    if len(path) == 1:
+        _fill(weights, (path[0],), out, slices)
+    else:
+        for layer, i in zip(out, range(slices[0].start, slices[0].stop), strict=True):
+            _fill(weights, ("layers", i, path[1]), layer, slices[1:])
+    return out
 
 
 def read(weights: Weights, place: Place) -> np.ndarray:
     """One weight whole, in the shape of our parameter and the type of its file."""
-    shapes = decoder.abstract(weights.arch)
-    shape = shapes[place[0]].shape if len(place) == 1 else shapes["layers"][place[2]].shape[1:]
+    shape = _shape(weights.arch, place)
     out = np.empty(shape, weights.tensor(place)[1].dtype)
-    _fill(weights, place, out, shape, tuple(slice(0, size) for size in shape))
+    _fill(weights, place, out, tuple(slice(0, size) for size in shape))
     return out
 
 
-Fill = Callable[[np.ndarray, tuple[int, ...], Slices], None]  # an array, with a part of a parameter of this shape
+def _shape(arch: Arch, place: Place) -> tuple[int, ...]:
+    shapes = decoder.abstract(arch)
+    return shapes[place[0]].shape if len(place) == 1 else shapes["layers"][place[2]].shape[1:]
 
 
 def _placed(
-    fill: Fill, shape: tuple[int, ...], sharding: jax.sharding.Sharding, dtype: jax.typing.DTypeLike
+    weights: Weights,
+    path: tuple[str, ...],
+    shape: tuple[int, ...],
+    sharding: jax.sharding.Sharding,
+    dtype: jax.typing.DTypeLike,
 ) -> jax.Array:
     """One parameter. `jax.make_array_from_callback` would hold the shards of all devices at once."""
     holders: dict[tuple[tuple[int, int], ...], list[jax.Device]] = {}
@@ -124,39 +145,34 @@ def _placed(
         holders.setdefault(bounds, []).append(device)
     shards = []
     for bounds, devices in holders.items():
-        part = np.empty([stop - start for start, stop in bounds], dtype)
-        fill(part, shape, tuple(slice(start, stop) for start, stop in bounds))
+        part = shard(weights, path, tuple(slice(start, stop) for start, stop in bounds), dtype)
         # A donated array may be overwritten, so that none may be this memory.
         shards += jax.block_until_ready([jax.device_put(part, device, may_alias=False) for device in devices])
+        del part
     return jax.make_array_from_single_device_arrays(shape, sharding, shards)
 
 
-def _stack(weights: Weights, name: str, part: np.ndarray, shape: tuple[int, ...], slices: Slices) -> None:
-    for out, i in zip(part, range(slices[0].start, slices[0].stop), strict=True):
-        _fill(weights, ("layers", i, name), out, shape[1:], slices[1:])
-
-
-def _fill(weights: Weights, place: Place, part: np.ndarray, shape: tuple[int, ...], slices: Slices) -> None:
+def _fill(weights: Weights, place: Place, part: np.ndarray, slices: Slices) -> None:
     """Read a part of one weight, some rows at a time; numpy converts the type on the way."""
     _, tensor = weights.tensor(place)
     rows = max(1, READ_BYTES // max(1, math.prod(part.shape[1:]) * tensor.dtype.itemsize))
     for begin in range(0, len(part), rows):
         out = part[begin : begin + rows]
         start = slices[0].start + begin
-        _read(tensor, place[-1], out, shape, (slice(start, start + len(out)), *slices[1:]))
+        _read(tensor, place[-1], weights.arch.head_dim, out, (slice(start, start + len(out)), *slices[1:]))
 
 
-def _read(tensor: Tensor, name: str, out: np.ndarray, shape: tuple[int, ...], slices: Slices) -> None:
-    if len(shape) < 3:
+def _read(tensor: Tensor, name: str, H: int, out: np.ndarray, slices: Slices) -> None:
+    """Into `out`, with the axes of our parameter; of heads, which the tensor has merged, whole ones are read."""
+    if len(slices) < 3:
         out[...] = tensor.read(slices)
         return
-    heads, axis = (slices[1:], 1) if name == "o" else (slices[:2], 0)
-    N, H = heads
-    size = shape[axis + 1]
-    both = slice(N.start * size, N.stop * size)  # whole heads, as `head` is split by no table
-    found = tensor.read((slices[0], both) if name == "o" else (both, slices[2]))
-    split = found.reshape(*found.shape[:axis], N.stop - N.start, size, *found.shape[axis + 1 :])
-    out[...] = split[:, :, H] if name == "o" else split[:, H]
+    axis = 1 if name == "o" else 0
+    heads, within = slices[axis : axis + 2]
+    both = slice(heads.start * H, heads.stop * H)
+    found = tensor.read((*slices[:axis], both, *slices[axis + 2 :]))
+    split = found.reshape(*found.shape[:axis], -1, H, *found.shape[axis + 1 :])
+    out[...] = split[(*[slice(None)] * (axis + 1), within)]
 
 
 def pieces(arch: Arch, params: decoder.Params) -> Iterator[tuple[Place, tuple[int, ...], Callable[[], np.ndarray]]]:

@@ -31,6 +31,7 @@ SMALL = transformers.LlamaConfig(
     vocab_size=96, hidden_size=64, intermediate_size=80, num_hidden_layers=3, num_attention_heads=8,
     num_key_value_heads=4, max_position_embeddings=64, tie_word_embeddings=False, torch_dtype="bfloat16",
 )  # fmt: skip
+PART = "tests.model.read_part"
 KINDS = ["safetensors", "safetensors_shards", "bin", "bin_shards"]
 
 
@@ -84,7 +85,7 @@ def test_every_mesh_gives_the_same_parameters(source, mesh, published):
     assert same(load(published / source, mesh)[1], load(published / "bin")[1])
 
 
-@pytest.mark.parametrize("mesh", MESHES, ids=str)
+@pytest.mark.parametrize("mesh", [(1, 8, 1), (2, 2, 2)], ids=str)
 def test_random_parameters_are_the_same_on_every_mesh(mesh, published):
     arch = folder.read_arch(published / "bin")
     _, params = weights.open_start("random", arch, seed=3, mesh=make_mesh(Mesh(*mesh)), rules=TRAINING)
@@ -151,11 +152,13 @@ def test_a_host_reads_the_bytes_that_its_devices_hold_and_one_of_them_exports(me
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_NUM_PROCESSES": "2"}
     flags["JAX_COORDINATOR_ADDRESS"] = f"localhost:{port}"
     hosts = [
-        start("-m", "tests.model.read_part", published / "bin_shards", tmp_path / "out", *mesh, JAX_PROCESS_ID=i, **flags)
+        start(
+            "-m", "tests.model.read_part", published / "bin_shards", tmp_path / "out", *mesh, JAX_PROCESS_ID=i, **flags
+        )
         for i in "01"
     ]
     found = [result(host) for host in hosts]
-    arch, params = load(published / "bin")
+    _, params = load(published / "bin")
     total = sum(x.size for x in jax.tree.leaves(params))
     for host in found:
         assert host["read"] == 2 * host["held"]  # bf16
