@@ -2,8 +2,8 @@
 
     python benchmarks/import_7b.py [--layers 30] [--rounds 1] [--hosts 4] [--folder FOLDER]
 
-A random model (13.8 GB, in three files) is written into FOLDER, by default a temporary one, and removed at the end. It is
-imported in turns, each in a process of its own:
+A random model (13.8 GB, in three files) is written into FOLDER, by default a temporary one, and removed at the end.
+These take turns, each in a process of its own:
 
 copy    the files, with shutil.copyfile
 host    what one of `--hosts` hosts of a pod does at the start of a run: its part of all parameters, in f32
