@@ -19,10 +19,11 @@ import jax
 import torch
 import transformers
 
-from dsmath.config import Arch
+from dsmath.config import Arch, Mesh
 from dsmath.engine.engine import Engine
-from dsmath.model import decoder, folder, gguf, smollm2
+from dsmath.model import decoder, folder, smollm2, weights
 from dsmath.records import Piece, Source
+from dsmath.sharding import TRAINING, make_mesh
 from dsmath.suites import catalogue
 from dsmath.text import template, tokenizer
 from dsmath.text.codec import TokenCodec
@@ -93,7 +94,8 @@ def main() -> None:
     args = parser.parse_args()
 
     file = smollm2.fetch()
-    arch, params = gguf.load(file)
+    mesh = make_mesh(Mesh(1, 1, 1))
+    arch, params = weights.open_start(weights.SMOLLM2, None, seed=0, mesh=mesh, rules=TRAINING)
     tok = tokenizer.from_gguf(file)
     chat, codec = template.find("chatml"), TokenCodec(tok)
     problems = catalogue.problems("gsm8k", args.data_dir, limit=args.problems)

@@ -26,7 +26,7 @@ import transformers
 
 from dsmath import config
 from dsmath.data import gsm8k, pipeline
-from dsmath.model import decoder, folder, gguf, remat, smollm2
+from dsmath.model import decoder, folder, remat, smollm2, weights
 from dsmath.records import Example, Piece, Source
 from dsmath.sharding import TRAINING, make_mesh, place
 from dsmath.text import template, tokenizer
@@ -169,7 +169,8 @@ def main() -> None:
     torch.set_num_threads(os.cpu_count())
 
     file = smollm2.fetch()
-    arch, params = gguf.load(file)
+    mesh = make_mesh(config.Mesh(1, 1, 1))
+    arch, params = weights.open_start(weights.SMOLLM2, None, seed=0, mesh=mesh, rules=TRAINING)
     arch = dataclasses.replace(arch, max_positions=args.row_length)
     tok = tokenizer.from_gguf(file)
     examples = [example(row) for row in gsm8k.read(args.data_dir / "gsm8k" / "train.jsonl")]

@@ -117,8 +117,14 @@ def shardings(axes: Any, mesh: Mesh, rules: Rules) -> Any:
 
 def place(tree: Any, axes: Any, mesh: Mesh, rules: Rules) -> Any:
     """Put a tree of arrays on the mesh. Raises UserError where a mesh axis does not divide an array's axis."""
+    require_even(tree, axes, mesh, rules)
+    return jax.device_put(tree, shardings(axes, mesh, rules))
 
-    def check(names: Axes, x: jax.Array) -> None:
+
+def require_even(tree: Any, axes: Any, mesh: Mesh, rules: Rules) -> None:
+    """Raise UserError where a mesh axis does not divide the axis of an array, or of what has the shape of one."""
+
+    def check(names: Axes, x: Any) -> None:
         for name, size in zip(names, x.shape, strict=True):
             over = rules[name] or ()
             parts = 1
@@ -131,7 +137,6 @@ def place(tree: Any, axes: Any, mesh: Mesh, rules: Rules) -> Any:
                 )
 
     jax.tree.map(check, axes, tree, is_leaf=_is_axes)
-    return jax.device_put(tree, shardings(axes, mesh, rules))
 
 
 def local(tree: Any, axes: Any, shape: config.Mesh, rules: Rules) -> Any:

@@ -29,7 +29,7 @@ from dsmath.model import decoder, folder
 from dsmath.records import Example, Source, Stop
 from dsmath.rollout.evaluation import Subject
 from dsmath.sandbox.client import Sandbox
-from dsmath.sharding import make_mesh
+from dsmath.sharding import TRAINING, make_mesh, place
 from dsmath.text import template as templates
 from dsmath.text import tokenizer as tokenizers
 from dsmath.text.generator import Request, Sampling
@@ -102,7 +102,7 @@ def trained(settings: Config) -> Seen:
         loop.fit(
             settings,
             run,
-            params=first_params,
+            params=lambda mesh: place(first_params(), decoder.axes(BASE.model), mesh, TRAINING),
             source=[*make_examples(20), *sums],
             tokenizer=make_tokenizer(),
             template=templates.find("reference"),

@@ -25,7 +25,7 @@ VERBS = {
     "run": "run a program as an evaluation would",
     "score": "grade the journals of an evaluation again; needs no device",
     "report": "tables of a run's results; needs no device",
-    "convert": "write a checkpoint as an HF folder",
+    "convert": "write a checkpoint as an HF folder, or an HF folder as sharded weights",
     "doctor": "what this machine has: sandbox levels, versions",
 }
 

@@ -37,10 +37,11 @@ def tokenizer(settings: config.Config, run: runs.Run) -> tokenizers.Tokenizer:
     if start.weights == "random":
         raise UserError('config.start.tokenizer is "weights", but random weights have none; expected "train" or a path')
     if start.weights == "smollm2":
-        from dsmath.model import smollm2
+        from dsmath.model import gguf, smollm2
 
-        return tokenizers.from_gguf(smollm2.fetch())
-    return tokenizers.load(Path(start.weights))
+        path = smollm2.fetch()
+        return tokenizers.from_gguf(path, gguf.open_file(path))
+    return tokenizers.load(runtime.path(start.weights))
 
 
 def load(settings: config.Config, run: runs.Run, step: int | None, trained: "Params | None" = None) -> "Subject":

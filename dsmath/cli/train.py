@@ -57,6 +57,7 @@ def train(
     from dsmath.cli import subject
     from dsmath.data import mixture
     from dsmath.model import weights
+    from dsmath.sharding import TRAINING
     from dsmath.text import template as templates
     from dsmath.train import loop
 
@@ -70,7 +71,7 @@ def train(
     last = loop.fit(
         settings,
         run,
-        params=lambda: weights.open_start(start.weights, arch, seed=settings.seed)[1],
+        params=lambda mesh: weights.open_start(start.weights, arch, seed=settings.seed, mesh=mesh, rules=TRAINING)[1],
         source=examples,
         tokenizer=tokens,
         template=templates.find(start.template),

@@ -32,7 +32,7 @@ def restore(run: Run, step: int, arch: Arch, mesh: jax.sharding.Mesh, rules: Rul
         raise UserError(f"no checkpoint of step {step} in {folder.parent}; train first, or name another --workdir")
     abstract = jax.tree.map(
         lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-        jax.eval_shape(lambda: decoder.init(arch, jax.random.key(0))),
+        decoder.abstract(arch),
         shardings(decoder.axes(arch), mesh, rules),
     )
     alone = ocp.options.MultiprocessingOptions(primary_host=None, active_processes={jax.process_index()})
@@ -57,18 +57,31 @@ def require_fit(wanted: decoder.Params, stored: decoder.Params, folder: Path) ->
 
 
 @contextlib.contextmanager
-def damage(folder: Path) -> Iterator[None]:
-    """Say in one line that a checkpoint can't be read, and how to go on."""
-    way_out = "go on from an earlier one: remove that folder, or name its step with --step"
+def damage(folder: Path, what: str | None = None, way_out: str | None = None) -> Iterator[None]:
+    """Say in one line that a checkpoint, by default one of a run, can't be read, and how to go on."""
+    what = what or f"the checkpoint of step {folder.name} in {folder}"
+    way_out = way_out or "go on from an earlier one: remove that folder, or name its step with --step"
     try:
         yield
     except UserError:
         raise
     except Exception as e:  # Orbax raises ValueError, KeyError, OSError, and for torn arrays Exception itself
         reason = (str(e).strip().splitlines() or [type(e).__name__])[0].partition("[")[0].strip(" :,")
-        raise UserError(
-            f"the checkpoint of step {folder.name} in {folder} is damaged ({reason[:120]}); {way_out}"
-        ) from e
+        raise UserError(f"{what} is damaged ({reason[:120]}); {way_out}") from e
+
+
+@contextlib.contextmanager
+def disk_errors(folder: Path, flag: str = "--workdir") -> Iterator[None]:
+    """Say in one line that the disk is full or the folder, which `flag` names, can't be written."""
+    try:
+        yield
+    except OSError as e:
+        raise UserError(f"cannot write {folder}: {e.strerror or e}; free some space or choose another {flag}") from e
+    except ValueError as e:
+        if "os_error_code" not in str(e):  # how tensorstore, which writes the arrays, marks errors of the system
+            raise
+        reason = str(e).splitlines()[0].partition("[os_error_code")[0].rpartition(": ")[2].strip()
+        raise UserError(f"cannot write {folder}: {reason}; free some space or choose another {flag}") from e
 
 
 def _leaves(tree: decoder.Params) -> list[tuple]:

@@ -79,6 +79,11 @@ def init(arch: Arch, key: jax.Array) -> Params:
     return _pure(Ends(arch, rngs=nnx.Rngs(ends_key))) | {"layers": block(jax.random.split(layers_key, arch.num_layers))}
 
 
+def abstract(arch: Arch) -> Params:
+    """Shapes and types of `init`."""
+    return jax.eval_shape(lambda: init(arch, jax.random.key(0)))
+
+
 def axes(arch: Arch) -> Params:
     """Axis names of every parameter, in the tree of `init`."""
     return _axes(functools.partial(Ends, arch), ()) | {"layers": _axes(functools.partial(Block, arch), ("layers",))}

@@ -1,12 +1,12 @@
-"""Weights in and out as an HF folder: `config.json` and safetensors, in one file or in shards with an index.
+"""Weights in and out as an HF folder: `config.json` beside safetensors or PyTorch's .bin files, one or several.
 
 HF stores a matrix with its output axis first, as we do, so that a conversion is a reshape: no number changes. What a
 family calls its tensors, and what its config.json means, stands in its own file (dsmath/model/llama.py).
 """
 
+import dataclasses
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -14,24 +14,30 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import safetensors
-import safetensors.numpy
 
-from dsmath import runs
+from dsmath import runs, runtime
 from dsmath.config import Arch
 from dsmath.error import UserError
-from dsmath.model import decoder, llama, stacking
-from dsmath.model.stacking import Place
+from dsmath.model import decoder, llama, stacking, torch_bin
+from dsmath.model.stacking import Place, Slices, Tensor, Weights
 
-SHARD_BYTES = 5 << 30  # what transformers cuts checkpoints at
+SHARD_BYTES = 5 * 10**9  # what published checkpoints are mostly cut at, by the hub's own library
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
-DTYPES = {"float32": np.dtype(np.float32), "bfloat16": np.dtype(ml_dtypes.bfloat16)}
+BIN, BIN_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+KINDS = {
+    "F64": np.dtype(np.float64),
+    "F32": np.dtype(np.float32),
+    "F16": np.dtype(np.float16),
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+}
+DTYPES = {"float32": "F32", "bfloat16": "BF16"}  # that an export may have
 # What an export may hold, and so what another one may replace.
 EXPORTED = ("*.safetensors", "*.json", "tokenizer.model", "chat_template.jinja")
 
 
 def read_arch(folder: Path) -> Arch:
     """The architecture that a folder's config.json describes. Raises UserError for what the decoder can't express."""
-    path = Path(folder) / "config.json"
+    path = folder / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except OSError as e:
@@ -41,24 +47,67 @@ def read_arch(folder: Path) -> Arch:
     return llama.read_arch(config, path)
 
 
-def load(folder: Path) -> tuple[Arch, decoder.Params]:
-    """The architecture of a checkpoint and its parameters, stacked, as f32 numpy arrays.
+def open_weights(folder: Path) -> Weights:
+    """The model of a folder, whose tensors are read when they are asked for.
 
-    Raises UserError for a missing or truncated file, a missing tensor, or a shape that config.json contradicts.
+    Raises UserError for a missing, truncated or unsafe file.
     """
-    folder = Path(folder)
-    arch, files = read_arch(folder), _files(folder)
+    arch, tensors = read_arch(folder), _tensors(folder)
 
-    def read(place: Place, shape: tuple[int, ...]) -> np.ndarray:
+    def find(place: Place) -> tuple[str, Tensor]:
         name = llama.tensor_name(place)
-        if name not in files:
+        if name not in tensors:
             raise UserError(
                 f"{folder} has no tensor {name}, which its config.json calls for; is it a Llama checkpoint?"
             )
-        tensor = files[name].get_tensor(name)
-        return stacking.split(tensor, place, shape, called=name, of=folder).astype(np.float32)
+        return name, tensors[name]
 
-    return arch, stacking.fill(arch, read)
+    return Weights(arch, folder, find)
+
+
+@dataclasses.dataclass(frozen=True)
+class SafeTensor:
+    """A tensor of a safetensors file."""
+
+    path: Path
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    def read(self, slices: Slices) -> np.ndarray:
+        """A part of it. The file is opened for it, as one that stays open keeps in memory all that was read."""
+        with safetensors.safe_open(self.path, framework="np") as file:
+            return file.get_slice(self.name)[slices]
+
+
+def _tensors(folder: Path) -> Mapping[str, Tensor]:
+    """All tensors of a folder, by name."""
+    for index, single, read in ((INDEX, SINGLE, _read_safetensors), (BIN_INDEX, BIN, torch_bin.read_tensors)):
+        if (folder / index).exists():
+            return {name: tensor for path in _indexed(folder / index) for name, tensor in read(path).items()}
+        if (folder / single).exists():
+            return read(folder / single)
+    raise UserError(f"no weights in {folder}: expected {SINGLE}, {INDEX}, {BIN} or {BIN_INDEX}")
+
+
+def _indexed(path: Path) -> list[Path]:
+    try:
+        return sorted({path.with_name(file) for file in json.loads(path.read_text())["weight_map"].values()})
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as e:
+        raise UserError(f"cannot read {path}: {e!r}; expected a weight_map of file names: copy it again") from e
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        with safetensors.safe_open(path, framework="np") as file:
+            names = file.keys()
+            found = {name: file.get_slice(name) for name in names}
+            return {
+                name: SafeTensor(path, name, tuple(x.get_shape()), KINDS.get(x.get_dtype(), np.dtype(np.void)))
+                for name, x in found.items()
+            }
+    except (OSError, safetensors.SafetensorError) as e:
+        raise UserError(f"cannot read {path}: {e}; the file is truncated or not safetensors: copy it again") from e
 
 
 def save(
@@ -74,10 +123,15 @@ def save(
 ) -> None:
     """Write an HF folder that `transformers` loads and serves, whole or not at all. `dtype` is one of DTYPES.
 
-    One shard is in memory at a time. An earlier export in `folder` is replaced; raises UserError where something else
-    is there, or the disk is full.
+    One tensor is in memory at a time. An earlier export in `folder` is replaced; raises UserError where something else
+    is there, or the disk is full. Of several processes that hold the parameters, all call this and the first writes.
     """
     folder = Path(folder)
+    shards = list(_shards(arch, params, KINDS[DTYPES[dtype]]))
+    if not runtime.is_first():
+        for piece in (piece for shard in shards for piece in shard):
+            piece.make()
+        return
     _require_replaceable(folder)
     generation = {"bos_token_id": bos, "eos_token_id": eos, "do_sample": False}
     with runs.whole_folder(folder) as out:
@@ -87,46 +141,60 @@ def save(
             (out / "chat_template.jinja").write_text(chat_template, encoding="utf-8")
         _write_json(out / "config.json", llama.write_config(arch, bos=bos, eos=eos, dtype=dtype))
         _write_json(out / "generation_config.json", generation)
-        try:
-            _write_weights(out, params, DTYPES[dtype])
-        except safetensors.SafetensorError as e:
-            raise OSError(0, str(e)) from e
+        _write_weights(out, shards, DTYPES[dtype])
 
 
-def _write_weights(out: Path, params: decoder.Params, dtype: np.dtype) -> None:
-    shards = list(_shards(params, dtype))
+@dataclasses.dataclass(frozen=True)
+class _Piece:
+    """A tensor to write."""
+
+    name: str
+    shape: tuple[int, ...]
+    nbytes: int
+    make: Callable[[], np.ndarray]
+
+
+def _shards(arch: Arch, params: decoder.Params, dtype: np.dtype) -> Iterator[list[_Piece]]:
+    """Tensors, not made yet, in shards of at most SHARD_BYTES, each in the order of its file.
+
+    Processes that share a mesh make them together, in this order.
+    """
+    shard: list[_Piece] = []
+    size = 0
+    for place, shape, make in stacking.pieces(arch, params):
+        piece = _Piece(llama.tensor_name(place), shape, int(np.prod(shape)) * dtype.itemsize, make)
+        if size + piece.nbytes > SHARD_BYTES and shard:
+            yield sorted(shard, key=lambda piece: piece.name)
+            shard, size = [], 0
+        shard.append(piece)
+        size += piece.nbytes
+    yield sorted(shard, key=lambda piece: piece.name)
+
+
+def _write_weights(out: Path, shards: list[list[_Piece]], kind: str) -> None:
     names: dict[str, str] = {}
-    total = 0
     for i, shard in enumerate(shards, 1):
         file = SINGLE if len(shards) == 1 else f"model-{i:05}-of-{len(shards):05}.safetensors"
-        tensors = {name: np.ascontiguousarray(make().astype(dtype)) for name, make in shard.items()}
-        safetensors.numpy.save_file(tensors, out / file, metadata={"format": "pt"})
-        _make_readable(out / file)
-        names |= dict.fromkeys(shard, file)
-        total += sum(tensor.nbytes for tensor in tensors.values())
+        _write_safetensors(out / file, shard, kind)
+        names |= {piece.name: file for piece in shard}
     if len(shards) > 1:
+        total = sum(piece.nbytes for shard in shards for piece in shard)
         _write_json(out / INDEX, {"metadata": {"total_size": total}, "weight_map": names})
 
 
-def _shards(params: decoder.Params, dtype: np.dtype) -> Iterator[dict[str, Callable[[], np.ndarray]]]:
-    """Tensors by name, not made yet, in shards of at most SHARD_BYTES."""
-    shard: dict[str, Callable[[], np.ndarray]] = {}
-    size = 0
-    for place, make, shape in stacking.pieces(params):
-        nbytes = int(np.prod(shape)) * dtype.itemsize
-        if size + nbytes > SHARD_BYTES and shard:
-            yield shard
-            shard, size = {}, 0
-        shard[llama.tensor_name(place)] = make
-        size += nbytes
-    yield shard
-
-
-def _make_readable(path: Path) -> None:
-    """As readable as the umask says: safetensors writes for its user alone."""
-    umask = os.umask(0)
-    os.umask(umask)
-    path.chmod(0o666 & ~umask)
+def _write_safetensors(path: Path, pieces: list[_Piece], kind: str) -> None:
+    """The file that `safetensors.numpy.save_file` writes, byte for byte, a tensor at a time: it wants all at once."""
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for piece in pieces:
+        start, end = end, end + piece.nbytes
+        header[piece.name] = {"dtype": kind, "shape": list(piece.shape), "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for piece in pieces:
+            file.write(np.ascontiguousarray(piece.make(), KINDS[kind]).view(np.uint8).data)
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
@@ -141,22 +209,3 @@ def _require_replaceable(folder: Path) -> None:
     for path in sorted(folder.iterdir()):
         if path.is_dir() or not any(fnmatch(path.name, pattern) for pattern in EXPORTED):
             raise UserError(f"{folder} holds {path.name}, which is no part of an export; choose another --out")
-
-
-def _files(folder: Path) -> dict[str, Any]:
-    """An open safetensors file for every tensor name."""
-    index, single = folder / INDEX, folder / SINGLE
-    if index.exists():
-        paths = sorted({folder / file for file in json.loads(index.read_text())["weight_map"].values()})
-    elif single.exists():
-        paths = [single]
-    else:
-        raise UserError(f"no weights in {folder}: expected {SINGLE} or {INDEX}")
-    files: dict[str, Any] = {}
-    for path in paths:
-        try:
-            file = safetensors.safe_open(path, framework="np")
-        except (OSError, safetensors.SafetensorError) as e:
-            raise UserError(f"cannot read {path}: {e}; the file is truncated or not safetensors: copy it again") from e
-        files |= dict.fromkeys(file.keys(), file)
-    return files

@@ -1,5 +1,7 @@
 """Weights from a GGUF file of llama.cpp, dequantised by the `gguf` package."""
 
+import dataclasses
+import functools
 from pathlib import Path
 
 import gguf
@@ -7,8 +9,7 @@ import numpy as np
 
 from dsmath.config import Arch
 from dsmath.error import UserError
-from dsmath.model import decoder, stacking
-from dsmath.model.stacking import Place
+from dsmath.model.stacking import Place, Slices, Tensor, Weights
 
 ENDS = {"embed": "token_embd.weight", "norm": "output_norm.weight", "head": "output.weight"}
 LAYER = {
@@ -26,38 +27,60 @@ LAYER = {
 
 def read_arch(path: Path) -> Arch:
     """The architecture of a Llama GGUF. Raises UserError if it can't be read."""
-    return _arch(_open(path))
+    return _arch(open_file(path))
 
 
-def load(path: Path) -> tuple[Arch, decoder.Params]:
-    """The architecture of a Llama GGUF and its parameters, stacked, as f32 numpy arrays."""
-    reader = _open(path)
-    arch = _arch(reader)
-    tensors = {tensor.name: tensor for tensor in reader.tensors}
-
-    def read(place: Place, shape: tuple[int, ...]) -> np.ndarray:
-        name = place[-1]
-        full = ENDS[place[0]] if len(place) == 1 else f"blk.{place[1]}.{LAYER[place[2]]}"
-        if full not in tensors:
-            raise UserError(f"{path} has no tensor {full}; expected a GGUF of the Llama architecture")
-        tensor = gguf.dequantize(tensors[full].data, tensors[full].tensor_type)
-        weight = stacking.split(tensor, place, shape, called=full, of=path)
-        return _half_split(weight) if name in ("q", "k") else weight
-
-    return arch, stacking.fill(arch, read)
-
-
-def _open(path: Path) -> gguf.GGUFReader:
+@functools.lru_cache(maxsize=1)
+def open_file(path: Path) -> gguf.GGUFReader:
+    """A GGUF file, whose header takes seconds to parse. Raises UserError if it can't be read."""
     try:
         return gguf.GGUFReader(path)
     except (OSError, ValueError) as e:
         raise UserError(f"cannot read {path}: {e}; the file is truncated or not GGUF: fetch it again") from e
 
 
-def _half_split(weight_NHD: np.ndarray) -> np.ndarray:
+def open_weights(path: Path) -> Weights:
+    """The model of a Llama GGUF, whose tensors are read and dequantised, to f32, when they are asked for."""
+    reader = open_file(path)
+    arch = _arch(reader)
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
+
+    def find(place: Place) -> tuple[str, Tensor]:
+        name = ENDS[place[0]] if len(place) == 1 else f"blk.{place[1]}.{LAYER[place[2]]}"
+        if name not in tensors:
+            raise UserError(f"{path} has no tensor {name}; expected a GGUF of the Llama architecture")
+        return name, GGUFTensor(tensors[name], arch.head_dim if place[-1] in ("q", "k") else None)
+
+    return Weights(arch, path, find)
+
+
+@dataclasses.dataclass(frozen=True)
+class GGUFTensor:
+    """A tensor of a GGUF file, with the axes of HF."""
+
+    stored: gguf.ReaderTensor
+    paired: int | None  # the size of heads whose rotary pairs lie next to each other
+
+    dtype = np.dtype(np.float32)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(int(size) for size in reversed(self.stored.shape))
+
+    def read(self, slices: Slices) -> np.ndarray:
+        """A part of it; whole rows, and whole heads of paired ones, are dequantised."""
+        rows, *rest = slices
+        H = self.paired or 1
+        first, last = rows.start // H * H, -(-rows.stop // H) * H
+        found = gguf.dequantize(self.stored.data[first:last], self.stored.tensor_type)
+        if self.paired is not None:
+            found = _half_split(found, H)
+        return found[(slice(rows.start - first, rows.stop - first), *rest)]
+
+
+def _half_split(rows: np.ndarray, H: int) -> np.ndarray:
     """llama.cpp stores the rotary pairs (i, i + H/2) of the HF layout next to each other; undo it."""
-    N, H, D = weight_NHD.shape
-    return weight_NHD.reshape(N, H // 2, 2, D).swapaxes(1, 2).reshape(N, H, D)
+    return rows.reshape(-1, H // 2, 2, rows.shape[-1]).swapaxes(1, 2).reshape(rows.shape)
 
 
 def _arch(reader: gguf.GGUFReader) -> Arch:

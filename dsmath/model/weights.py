@@ -1,15 +1,15 @@
-"""One opener for weights, wherever they lie: "random", "smollm2", an HF folder, a checkpoint of a run."""
+"""One opener for weights: "random", "smollm2", an HF folder, sharded weights, or a checkpoint of a run."""
 
 import dataclasses
-import functools
 import logging
-from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 
+from dsmath import runtime, sharding
 from dsmath.config import Arch
 from dsmath.error import UserError
-from dsmath.model import checkpoint, decoder, folder, gguf, smollm2
+from dsmath.model import checkpoint, decoder, folder, gguf, sharded, smollm2, stacking
 from dsmath.runs import Run
 from dsmath.sharding import Rules
 
@@ -27,27 +27,43 @@ def arch_of(source: str, wanted: Arch | None) -> Arch:
         if wanted is None:
             raise UserError("config.model is missing; random weights need it, see dsmath/recipes.py")
         return wanted
-    found = gguf.read_arch(smollm2.fetch()) if source == SMOLLM2 else folder.read_arch(Path(source))
+    found = gguf.read_arch(smollm2.fetch()) if source == SMOLLM2 else folder.read_arch(runtime.path(source))
     return found if wanted is None else _agreed(wanted, found, source)
 
 
-def open_start(source: str, wanted: Arch | None, *, seed: int) -> tuple[Arch, decoder.Params]:
-    """The architecture and the parameters (f32, layers stacked) that a run starts from; `seed` is of random ones.
+def open_start(
+    source: str,
+    wanted: Arch | None,
+    *,
+    seed: int,
+    mesh: jax.sharding.Mesh,
+    rules: Rules,
+    dtype: jax.typing.DTypeLike = jnp.float32,
+) -> tuple[Arch, decoder.Params]:
+    """The architecture and the parameters (layers stacked) that a run starts from, placed on a mesh by `rules`.
 
-    Raises UserError for what can't be read, and as `arch_of`.
+    They are the same on every mesh, random ones too, whose `seed` it is. Raises UserError for what can't be read, for
+    a mesh that doesn't divide them, and as `arch_of`.
     """
     arch = arch_of(source, wanted)
+    sharding.require_even(decoder.abstract(arch), decoder.axes(arch), mesh, rules)
     log.info("start weights: %s", source)
+    shardings = sharding.shardings(decoder.axes(arch), mesh, rules)
     if source == RANDOM:
-        return arch, jax.jit(functools.partial(decoder.init, arch))(jax.random.key(seed))
-    _, params = gguf.load(smollm2.fetch()) if source == SMOLLM2 else folder.load(Path(source))
-    return arch, params
+        random = jax.jit(lambda key: decoder.cast(decoder.init(arch, key), dtype), out_shardings=shardings)
+        return arch, random(jax.random.key(seed))
+    if source == SMOLLM2:
+        return arch, stacking.place(gguf.open_weights(smollm2.fetch()), shardings, dtype)
+    path = runtime.path(source)
+    if sharded.are_at(path):
+        return arch, sharded.restore(path, arch, shardings, dtype)
+    return arch, stacking.place(folder.open_weights(path), shardings, dtype)
 
 
 def open_step(
     run: Run, step: int | None, source: str, wanted: Arch | None, *, seed: int, mesh: jax.sharding.Mesh, rules: Rules
 ) -> tuple[int, Arch, decoder.Params]:
-    """A step of a run, the last one for None, its architecture and parameters; step 0 is what it starts from.
+    """A step of a run, the last one for None, its architecture and parameters (f32); step 0 is what it starts from.
 
     Raises UserError if there is no such checkpoint, and as `open_start`.
     """
@@ -55,7 +71,7 @@ def open_step(
     if step is None:
         raise UserError(f"no checkpoint in {run.checkpoints}; train first, or give --step=0 for the start weights")
     if step == 0:
-        return 0, *open_start(source, wanted, seed=seed)
+        return 0, *open_start(source, wanted, seed=seed, mesh=mesh, rules=rules)
     arch = arch_of(source, wanted) if wanted is None else wanted
     return step, arch, checkpoint.restore(run, step, arch, mesh, rules)
 

@@ -4,12 +4,16 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import sentencepiece
 import tokenizers
 
+from dsmath import runtime
 from dsmath.error import UserError
+
+if TYPE_CHECKING:
+    import gguf
 
 FINGERPRINT_CHARACTERS = 12
 
@@ -119,7 +123,7 @@ def load(path: Path) -> Tokenizer:
     bos and eos come from `tokenizer_config.json` beside a `tokenizer.json`; a bos counts only where `add_bos_token`
     is not false.
     """
-    path = Path(path)
+    path = runtime.path(path)
     if path.is_dir():
         found = [path / name for name in ("tokenizer.json", "tokenizer.model") if (path / name).exists()]
         if not found:
@@ -130,7 +134,7 @@ def load(path: Path) -> Tokenizer:
     if path.suffix == ".model":
         return SentencePieceTokenizer(path)
     try:
-        backend = tokenizers.Tokenizer.from_file(str(path))
+        backend = tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
     except Exception as e:
         raise UserError(f"cannot read {path}: {e}") from e
     beside = path.with_name("tokenizer_config.json")
@@ -152,11 +156,14 @@ def chat_template(folder: Path) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def from_gguf(path: Path) -> HFTokenizer:
-    """The byte-level BPE inside a GGUF file, with the pre-tokenizer of SmolLM2 ("smollm": every digit on its own)."""
+def from_gguf(path: Path, opened: "gguf.GGUFReader | None" = None) -> HFTokenizer:
+    """The byte-level BPE inside a GGUF file, with the pre-tokenizer of SmolLM2 ("smollm": every digit on its own).
+
+    Parsing the file takes seconds; whoever has `opened` it spares them.
+    """
     import gguf  # here alone, so that scoring and help don't pay for it
 
-    fields = gguf.GGUFReader(path).fields
+    fields = (opened or gguf.GGUFReader(path)).fields
     kind = (fields["tokenizer.ggml.model"].contents(), fields["tokenizer.ggml.pre"].contents())
     if kind != ("gpt2", "smollm"):
         raise UserError(f"{path} has a tokenizer of kind {kind}; expected ('gpt2', 'smollm')")

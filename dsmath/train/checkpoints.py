@@ -5,16 +5,11 @@ and the config with its seed stands in WORKDIR/config.json. It appears whole or 
 at any moment. Every process writes what its devices hold; any number of processes reads it, onto any mesh.
 """
 
-import contextlib
-from collections.abc import Iterator
-from pathlib import Path
-
 import jax
 import orbax.checkpoint as ocp
 
 from dsmath.data.pipeline import Rows
-from dsmath.error import UserError
-from dsmath.model.checkpoint import damage
+from dsmath.model.checkpoint import damage, disk_errors
 from dsmath.runs import Run
 from dsmath.train.step import TrainState
 
@@ -25,7 +20,7 @@ class Checkpoints:
     def __init__(self, run: Run, *, keep: int, keep_every: int | None = None):
         self._folder = run.checkpoints.absolute()
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, keep_period=keep_every, cleanup_tmp_directories=True)
-        with _disk_errors(self._folder):
+        with disk_errors(self._folder):
             self._manager = ocp.CheckpointManager(self._folder, options=options)
 
     def latest(self) -> int | None:
@@ -38,7 +33,7 @@ class Checkpoints:
 
     def save(self, step: int, state: TrainState, rows: Rows) -> None:
         """Start writing a checkpoint. Returns when the device memory has been copied; the disk follows."""
-        with _disk_errors(self._folder):
+        with disk_errors(self._folder):
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
@@ -69,20 +64,6 @@ class Checkpoints:
         """Wait for the last save to be on disk, unless processes that it needs may be gone."""
         if error is not None and issubclass(error, jax.errors.JaxRuntimeError):
             return
-        with _disk_errors(self._folder):
+        with disk_errors(self._folder):
             self._manager.wait_until_finished()
             self._manager.close()
-
-
-@contextlib.contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
-    """Say in one line that the disk is full or the folder can't be written."""
-    try:
-        yield
-    except OSError as e:
-        raise UserError(f"cannot write {folder}: {e.strerror or e}; free some space or choose another --workdir") from e
-    except ValueError as e:
-        if "os_error_code" not in str(e):  # how tensorstore, which writes the arrays, marks errors of the system
-            raise
-        reason = str(e).splitlines()[0].partition("[os_error_code")[0].rpartition(": ")[2].strip()
-        raise UserError(f"cannot write {folder}: {reason}; free some space or choose another --workdir") from e

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import optax
 
 from dsmath import config, runs, runtime
@@ -17,7 +16,7 @@ from dsmath.data import pipeline
 from dsmath.data.pipeline import Examples
 from dsmath.error import Preempted
 from dsmath.model import decoder, remat
-from dsmath.sharding import TRAINING, make_mesh, place
+from dsmath.sharding import make_mesh
 from dsmath.text.template import Template
 from dsmath.text.tokenizer import Tokenizer
 from dsmath.train import optimizer as optimizers
@@ -37,7 +36,7 @@ def fit(
     settings: config.Config,
     run: runs.Run,
     *,
-    params: Callable[[], decoder.Params],
+    params: Callable[[jax.sharding.Mesh], decoder.Params],
     source: Examples,
     tokenizer: Tokenizer,
     template: Template,
@@ -46,8 +45,9 @@ def fit(
 ) -> dict[str, float]:
     """Train until `settings.train.steps` and return the last step's metrics.
 
-    Goes on from the last checkpoint of `run`, if there is one; only else are the first `params` asked for. It may be
-    killed at any moment. Every process of a program calls it; `evaluate` is called every `eval_every` steps.
+    Goes on from the last checkpoint of `run`, if there is one; only else are the first `params` asked for (f32, placed
+    on the mesh by TRAINING). It may be killed at any moment. Every process of a program calls it; `evaluate` is called
+    every `eval_every` steps.
 
     Raises Preempted after SIGTERM to any process, with the step saved, and where another process is gone; UserError
     for what a user can mend, and where the loss leaps or isn't finite.
@@ -150,12 +150,14 @@ def _compiled(
 
 
 def _first_state(
-    arch: Arch, mesh: jax.sharding.Mesh, optimizer: optax.GradientTransformation, params: Callable[[], decoder.Params]
+    arch: Arch,
+    mesh: jax.sharding.Mesh,
+    optimizer: optax.GradientTransformation,
+    params: Callable[[jax.sharding.Mesh], decoder.Params],
 ) -> steps.TrainState:
-    placed = place(decoder.cast(params(), jnp.float32), decoder.axes(arch), mesh, TRAINING)
     abstract = steps.abstract_state(arch, optimizer, mesh)
     out_shardings = jax.tree.map(lambda x: x.sharding, abstract)
-    return jax.jit(lambda p: steps.new_state(p, optimizer), out_shardings=out_shardings, donate_argnums=0)(placed)
+    return jax.jit(lambda p: steps.new_state(p, optimizer), out_shardings=out_shardings, donate_argnums=0)(params(mesh))
 
 
 def _save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -169,3 +170,33 @@ def test_a_folder_with_a_chat_template_that_is_none_of_ours_asks_for_one(exporte
     (folder / "chat_template.jinja").write_text("{{ messages[0].content }}")
     line = refused("evaluate", "--weights", str(folder), "--suites", "embedded", "--workdir", str(tmp_path / "x"))
     assert "chat template that is none of ours; choose one with --template: reference, chatml" in line
+
+
+def test_a_run_starts_from_sharded_weights_as_from_their_folder(exported, trained, tmp_path):
+    out = tmp_path / "sharded"
+    done = plain("convert", "--weights", str(exported), "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    first = []
+    for source in (exported, out):
+        run = tmp_path / f"from-{source.name}"
+        shutil.copytree(trained / "data", run / "data")
+        dsmath("train", run, f"--config.start.weights={source}", "--config.start.tokenizer=weights",
+               "--config.train.steps=1", "--config.mesh.fsdp=2", "--config.mesh.data=1")  # fmt: skip
+        first.append(json.loads((run / "metrics.jsonl").read_text().splitlines()[0]))
+    assert first[0]["loss"] == first[1]["loss"]
+    assert first[0]["grad_norm"] == first[1]["grad_norm"]
+    assert "holds weights already" in refused("convert", "--weights", str(exported), "--out", str(out))
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ([], ["--out is missing"]),
+        (["--out", "x", "--weights", "nowhere"], ["nowhere", "config.json"]),
+        (["--out", "x", "--weights", "y", "--workdir", "z"], ["--workdir is of a run"]),
+        (["--out", "x"], ["--workdir is missing"]),
+    ],
+)
+def test_a_mistake_about_what_to_convert_is_one_line(args, words):
+    line = refused("convert", *args)
+    assert all(word in line for word in words), line

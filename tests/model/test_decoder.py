@@ -12,11 +12,12 @@ import transformers
 
 from dsmath.config import Arch
 from dsmath.model import cache as caches
-from dsmath.model import decoder, gguf, remat, smollm2
+from dsmath.model import decoder, remat, smollm2, weights
 from dsmath.model import folder as folders
 from dsmath.records import Source
 from dsmath.text import template, tokenizer
 from dsmath.text.codec import TokenCodec
+from tests.model.loading import load
 
 # The proportions of DeepSeekMath 7B: as many key/value heads as heads, untied, theta 1e4, eps 1e-6.
 SMALL = Arch(
@@ -95,7 +96,7 @@ def small(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def smol():
-    return gguf.load(smollm2.fetch())
+    return load(weights.SMOLLM2)
 
 
 def tokens_of(question):

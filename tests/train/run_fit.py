@@ -1,16 +1,14 @@
 """Trains the small world in the folder given as argument; what the kill test starts and kills."""
 
 import dataclasses
-import functools
 import sys
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from dsmath.config import Config
-from dsmath.model import decoder
+from dsmath.model import weights
 from dsmath.runs import Run
+from dsmath.sharding import TRAINING
 from dsmath.text import template
 from dsmath.train import loop
 from tests.train.conftest import CONFIG, make_examples, make_tokenizer
@@ -23,7 +21,7 @@ def fit(config: Config, workdir: Path, **more: Any) -> dict[str, float]:
     return loop.fit(
         config,
         Run(workdir),
-        params=lambda: jax.jit(functools.partial(decoder.init, config.model))(jax.random.key(config.seed)),
+        params=lambda mesh: weights.open_start("random", config.model, seed=config.seed, mesh=mesh, rules=TRAINING)[1],
         source=make_examples(40),
         tokenizer=make_tokenizer(),
         template=template.TEMPLATES["reference"],
