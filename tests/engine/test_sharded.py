@@ -55,4 +55,4 @@ def test_decoding_gathers_no_weights_though_training_splits_them_over_fsdp(param
     sizes = {math.prod(map(int, re.search(r"\[([\d,]*)\]", line)[1].split(","))) for line in gathered}
     smallest = ARCH.hidden_size * ARCH.num_kv_heads * ARCH.head_dim // shape[2]  # of the weights, on one device
     assert all(size < smallest for size in sizes), gathered
-    assert sharding.spec(("vocab", "embed"), sharding.TRAINING) == PartitionSpec("tensor", "fsdp")
+    assert sharding.spec(("vocab", "embed"), sharding.TRAINING) == PartitionSpec("tensor", ("fsdp", "context"))

@@ -150,7 +150,7 @@ def end(program: Program, fault: Callable[[], None]) -> Ended:
 
 
 def inject(fault: Callable[[Path], Ended], uninterrupted: Path, prepared: Path, workdir: Path) -> Ended:
-    """A program with a fault, gone on with: every step once, with the metrics that it would have had, to the last bit."""
+    """A program with a fault, gone on with: every step once, with the metrics it would have had, to the last bit."""
     workdir.mkdir()
     with small_disk(workdir) if fault is full_disk else contextlib.nullcontext():
         shutil.copytree(prepared, workdir, dirs_exist_ok=True)
