@@ -65,7 +65,7 @@ def main() -> None:
         goes_on = resumes is not None and values.is_parsed() and resumes(values)
         print(f"dsmath {verb}: interrupted{'; the same command goes on from here' * goes_on}", file=sys.stderr)
         runtime.leave(130)
-    if values.json:
+    if values.json and runtime.is_first():
         print(json.dumps(result, ensure_ascii=False))
 
 

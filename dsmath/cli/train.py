@@ -78,7 +78,7 @@ def train(
         progress=True,
         evaluate=functools.partial(_evaluate, settings, run, data_dir),
     )
-    if last:
+    if last and runtime.is_first():
         console.print(_line(last, run), soft_wrap=True, highlight=False)
     return last
 
