@@ -1,26 +1,53 @@
-"""Trained tokens per second of fine-tuning against `transformers`: SmolLM2-135M-Instruct, f32, AdamW.
+"""Trained tokens per second of fine-tuning against `transformers`, and `google-tunix` where it is importable.
 
-    python benchmarks/train_vs_transformers.py --data_dir DATA [--rows 4] [--row_length 512] [--rounds 3]
+    python benchmarks/train_vs_transformers.py --data_dir DATA --model smollm2
+    python benchmarks/train_vs_transformers.py --data_dir DATA --model 7b_shaped
 
-Examples are GSM8K's training set in the chat template. The peer steps as its Trainer does (sdpa attention, clipping,
-fused AdamW) on two kinds of batches: `padded`, random examples padded to the longest with the prompt's labels masked,
-of about as many slots as ours; and `packed`, the very rows we train on, with a block-diagonal mask and positions. All
-take turns in one process after a warm-up of each; figures are medians, the ratios medians of the turns' ratios.
+Everybody computes in f32 with AdamW and clipping by the global norm, on GSM8K's training set as chain of thought.
+
+    smollm2    SmolLM2-135M-Instruct, its tokenizer and chat template.
+    7b_shaped  Two random layers with the 7B's proportions at half its width: heads of 128, as many for keys as for
+               queries, a feed-forward layer of 2.69 times the width. At full width (4,096) two layers are 405 M
+               parameters: parameters, gradients and moments of two sides would take 13 GB, of three 19, before any
+               activation. Its tokenizer is trained on the data, with 4,096 entries, so that the head (not tied) has the
+               part of the parameters that it has in the 7B: a twelfth of the layers', there a fourteenth.
+
+Sides, `--sides`:
+
+    dsmath  packed rows; its step keeps every product with a weight (remat "dots")
+    packed  `transformers` as its Trainer steps (sdpa attention, fused AdamW) on the very same rows, with a
+            block-diagonal mask and positions
+    padded  the same model on random examples padded to the longest, prompts' labels masked, of about as many slots
+    tunix   `PeftTrainer`'s step with full fine-tuning of its own Llama, on the same rows; its loss is its default one,
+            with targets that are shifted already. It packs nothing itself (0.1.7), and its Llama never hands
+            `rope_theta` on (it is 1e6 always): at another theta its loss is a little different, its cost the same.
+
+All take turns in one process after a warm-up turn each; speeds are medians, ratios medians of the rounds' ratios. The
+losses are those of the warm-up: on the same rows and from the same weights they agree. Memory is what a side added to
+the process up to its peak (Linux).
 """
 
 import argparse
+import ctypes
 import dataclasses
+import functools
+import gc
+import importlib.util
 import itertools
 import json
 import os
+import re
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import torch
 import transformers
 
@@ -34,6 +61,7 @@ from dsmath.train import optimizer as optimizers
 from dsmath.train import step as steps
 
 IGNORED = -100  # label that the loss of `transformers` leaves out
+SIDES = ("dsmath", "packed", "padded", *(("tunix",) if importlib.util.find_spec("tunix") else ()))
 TRAIN = config.Train(
     steps=0,
     batch_rows=0,
@@ -49,17 +77,42 @@ TRAIN = config.Train(
     checkpoint_every=1,
     keep_checkpoints=1,
 )
+HALF_7B = config.Arch(
+    vocab_size=4096,
+    hidden_size=2048,
+    intermediate_size=5504,
+    num_layers=2,
+    num_heads=16,
+    num_kv_heads=16,
+    head_dim=128,
+    rope_theta=10000.0,
+    norm_eps=1e-6,
+    tie_embeddings=False,
+    max_positions=4096,
+)
 
-Turn = tuple[float, float]  # loss, trained tokens per second
+
+class Turn(NamedTuple):
+    loss: float
+    speed: float  # trained tokens per second
+
+
+class Subject(NamedTuple):
+    """What is trained: parameters as numpy arrays, of which every side makes its own."""
+
+    arch: config.Arch
+    params: decoder.Params
+    tokenizer: tokenizer.Tokenizer
+    template: template.Template
 
 
 class Ours:
     """One step of dsmath per call, on a packed batch."""
 
-    def __init__(self, arch: config.Arch, params: decoder.Params, shape: tuple[int, int]):
-        mesh = make_mesh(config.Mesh(1, 1, 1))
+    def __init__(self, subject: Subject, shape: tuple[int, int]):
+        arch, mesh = subject.arch, make_mesh(config.Mesh(1, 1, 1))
         optimizer = optimizers.make(TRAIN, arch)
-        placed = place(params, decoder.axes(arch), mesh, TRAINING)
+        placed = place(subject.params, decoder.axes(arch), mesh, TRAINING)
         self._sharding = steps.batch_sharding(mesh)
         abstract = steps.abstract_state(arch, optimizer, mesh)
         self._state = jax.device_put(steps.new_state(placed, optimizer), jax.tree.map(lambda x: x.sharding, abstract))
@@ -71,16 +124,16 @@ class Ours:
         begun = time.perf_counter()
         self._state, metrics = self._step(self._state, jax.device_put(batch, self._sharding))
         metrics = jax.device_get(metrics)
-        return float(metrics.loss), float(metrics.trained_tokens) / (time.perf_counter() - begun)
+        return Turn(float(metrics.loss), float(metrics.trained_tokens) / (time.perf_counter() - begun))
 
 
-class Peer:
+class Transformers:
     """One step of `transformers` per call, on the arguments of its forward pass."""
 
-    def __init__(self, arch: config.Arch, params: decoder.Params, eos: int):
+    def __init__(self, subject: Subject):
         with tempfile.TemporaryDirectory() as temporary:
             path = Path(temporary) / "weights"
-            folder.save(path, params, arch, bos=None, eos=eos, dtype="float32")
+            folder.save(path, subject.params, subject.arch, bos=None, eos=subject.tokenizer.eos, dtype="float32")
             self._model = transformers.LlamaForCausalLM.from_pretrained(path, dtype=torch.float32)
         self._model.config.use_cache = False
         self._model.train()
@@ -95,19 +148,84 @@ class Peer:
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), TRAIN.clip_norm)
         self._optimizer.step()
         self._optimizer.zero_grad()
-        return loss.item(), trained / (time.perf_counter() - begun)
+        return Turn(loss.item(), trained / (time.perf_counter() - begun))
+
+
+class Tunix:
+    """One step of tunix's trainer per call, on a packed batch."""
+
+    def __init__(self, subject: Subject):
+        from flax import nnx
+        from tunix.models.llama3 import model as llama
+        from tunix.sft import peft_trainer
+
+        arch = subject.arch
+        model = llama.Llama3(
+            llama.ModelConfig(
+                num_layers=arch.num_layers,
+                vocab_size=arch.vocab_size,
+                embed_dim=arch.hidden_size,
+                hidden_dim=arch.intermediate_size,
+                num_heads=arch.num_heads,
+                head_dim=arch.head_dim,
+                num_kv_heads=arch.num_kv_heads,
+                rope_theta=int(arch.rope_theta),
+                norm_eps=arch.norm_eps,
+                weight_tying=arch.tie_embeddings,
+            ),
+            rngs=nnx.Rngs(0),
+        )
+        self._fill(model, subject.params)
+        adamw = optax.adamw(TRAIN.learning_rate, weight_decay=TRAIN.weight_decay)
+        optimizer = optax.chain(optax.clip_by_global_norm(TRAIN.clip_norm), adamw)
+        trainer = peft_trainer.PeftTrainer(model, optimizer, peft_trainer.TrainingConfig(eval_every_n_steps=1))
+        self._step, _ = trainer.with_loss_fn(tunix_loss).jit_train_and_eval_step(cache_nnx_graph=True)
+
+    @staticmethod
+    def _fill(model, params: decoder.Params) -> None:
+        """Our parameters in tunix's layout, input axes first."""
+        model.embedder.input_embedding[...] = jnp.asarray(params["embed"])
+        model.final_norm.w[...] = jnp.asarray(params["norm"])
+        if "head" in params:
+            model.lm_head.w[...] = jnp.asarray(params["head"].T)
+        for i, layer in enumerate(model.layers):
+            ours = {name: stack[i] for name, stack in params["layers"].items()}
+            layer.input_layernorm.w[...] = jnp.asarray(ours["attn_norm"])
+            layer.post_attention_layernorm.w[...] = jnp.asarray(ours["mlp_norm"])
+            for name in ("q", "k", "v"):
+                getattr(layer.attn, f"{name}_proj").w[...] = jnp.asarray(ours[name].transpose(2, 0, 1))
+            layer.attn.o_proj.w[...] = jnp.asarray(ours["o"].transpose(1, 2, 0))
+            for name in ("gate", "up", "down"):
+                getattr(layer.mlp, f"{name}_proj").kernel[...] = jnp.asarray(ours[name].T)
+
+    def __call__(self, batch: pipeline.Batch) -> Turn:
+        inputs = {name: batch[name] for name in ("tokens", "positions", "targets", "trained")}
+        inputs["attention_mask"] = seen(batch["segments"])
+        begun = time.perf_counter()
+        loss, _, _ = self._step(jax.device_put(inputs))
+        return Turn(float(loss), float(batch["trained"].sum()) / (time.perf_counter() - begun))
+
+
+def tunix_loss(model, tokens, positions, attention_mask, targets, trained):
+    """The default of tunix's PeftTrainer, but for the targets, which it makes of the tokens by shifting them."""
+    logits, _ = model(tokens, positions, None, attention_mask)
+    one_hot = jax.nn.one_hot(targets, logits.shape[-1]) * trained[..., None]
+    return -jnp.sum(jax.nn.log_softmax(logits) * one_hot) / (jnp.sum(trained) + 1e-8)
+
+
+def seen(segments: np.ndarray) -> np.ndarray:
+    """What a token of a packed row sees [B, T, T]: its own segment's past."""
+    return (segments[:, :, None] == segments[:, None, :]) & np.tri(segments.shape[1], dtype=bool)
 
 
 def packed_inputs(batch: pipeline.Batch) -> tuple[dict[str, torch.Tensor], int]:
-    """Our rows for the peer: labels are shifted already, the mask lets a token see its own segment's past."""
-    segments = torch.from_numpy(batch["segments"])
-    length = segments.shape[1]
-    seen = (segments[:, :, None] == segments[:, None, :]) & torch.ones(length, length).tril().bool()
+    """Our rows for `transformers`: labels are shifted already."""
+    visible = torch.from_numpy(seen(batch["segments"]))
     labels = torch.from_numpy(np.where(batch["trained"], batch["targets"], IGNORED)).long()
     inputs = {
         "input_ids": torch.from_numpy(batch["tokens"]).long(),
         "position_ids": torch.from_numpy(batch["positions"]).long(),
-        "attention_mask": torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)[:, None],
+        "attention_mask": torch.zeros(visible.shape).masked_fill(~visible, torch.finfo(torch.float32).min)[:, None],
         "labels": labels,
         "shift_labels": labels,
     }
@@ -149,59 +267,96 @@ def example(row: gsm8k.Row) -> Example:
     return Example(row.id, "gsm8k", "en", "cot", row.question, solution, row.gold)
 
 
-def measure(turns: dict[str, Callable[[], Turn]], rounds: int) -> dict[str, list[Turn]]:
-    """Every side's turns, after one that warms it up."""
-    results = {name: [] for name in turns}
-    for i, (name, turn) in itertools.product(range(rounds + 1), turns.items()):
-        result = turn()
-        if i:
-            results[name].append(result)
-    return results
+def load(model: str, examples: list[Example]) -> Subject:
+    """The model of this name. The only place that opens weights."""
+    if model == "smollm2":
+        mesh = make_mesh(config.Mesh(1, 1, 1))
+        arch, params = weights.open_start(weights.SMOLLM2, None, seed=0, mesh=mesh, rules=TRAINING)
+        tok = tokenizer.from_gguf(smollm2.fetch())
+        return Subject(arch, jax.device_get(params), tok, template.find("chatml"))
+    texts = [text for e in examples for text in (e.question, e.solution[0].text)]
+    tok = tokenizer.train(texts, vocab_size=HALF_7B.vocab_size)
+    return Subject(HALF_7B, jax.device_get(decoder.init(HALF_7B, jax.random.key(0))), tok, template.find("reference"))
+
+
+def resident(field: str) -> float:
+    """GB of this process's memory: `field` is VmRSS, or VmHWM for its peak."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(rf"^{field}:\s*(\d+) kB", status, re.MULTILINE)[1]) / 1e6
+
+
+def measure(
+    makers: dict[str, Callable[[], Callable[[], Turn]]], rounds: int
+) -> tuple[dict[str, list[Turn]], dict[str, float]]:
+    """Every side's turns, the first of which warms it up; and the GB that it added to the process at its peak."""
+    turns, memory, results = {}, {}, {}
+    for name, make in makers.items():
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)  # what another side freed is not this one's to use
+        before = resident("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+        turns[name] = make()
+        results[name] = [turns[name]()]
+        memory[name] = round(resident("VmHWM") - before, 2)
+    for _, (name, turn) in itertools.product(range(rounds), turns.items()):
+        results[name].append(turn())
+    return results, memory
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir", type=Path, required=True)
+    parser.add_argument("--model", choices=("smollm2", "7b_shaped"), default="smollm2")
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES, help="default: %(default)s")
     parser.add_argument("--rows", type=int, default=4)
     parser.add_argument("--row_length", type=int, default=512)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    torch.set_num_threads(os.cpu_count())
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
 
-    file = smollm2.fetch()
-    mesh = make_mesh(config.Mesh(1, 1, 1))
-    arch, params = weights.open_start(weights.SMOLLM2, None, seed=0, mesh=mesh, rules=TRAINING)
-    arch = dataclasses.replace(arch, max_positions=args.row_length)
-    tok = tokenizer.from_gguf(file)
     examples = [example(row) for row in gsm8k.read(args.data_dir / "gsm8k" / "train.jsonl")]
-    tokenise = pipeline.Tokenise(tok, template.find("chatml"), row_length=args.row_length, loss_on_tool_output=False)
+    subject = load(args.model, examples)
+    subject = subject._replace(arch=dataclasses.replace(subject.arch, max_positions=args.row_length))
+    tokenise = pipeline.Tokenise(
+        subject.tokenizer, subject.template, row_length=args.row_length, loss_on_tool_output=False
+    )
     shape = (args.rows, args.row_length)
     packed = pipeline.batches(examples, tokenise, rows=args.rows, row_length=args.row_length, packing_bins=64, seed=0)
+    batches = list(itertools.islice(packed, args.rounds + 1))
     tokenised = [row for row in map(tokenise, examples[:1000]) if row is not None]
-    padded = padded_batches(tokenised, args.rows * args.row_length)
+    padded = list(itertools.islice(padded_batches(tokenised, args.rows * args.row_length), args.rounds + 1))
 
-    first, (inputs, _) = next(packed), next(padded)
+    def on(step: Callable[..., Turn], inputs: list) -> Callable[[], Turn]:
+        one = iter(inputs)
+        return lambda: step(*next(one))
+
+    trainer = functools.cache(lambda: Transformers(subject))
+    makers = {
+        "dsmath": lambda: on(Ours(subject, shape), [(batch,) for batch in batches]),
+        "packed": lambda: on(trainer(), list(map(packed_inputs, batches))),
+        "padded": lambda: on(trainer(), padded),
+        "tunix": lambda: on(Tunix(subject), [(batch,) for batch in batches]),
+    }
+    results, memory = measure({name: makers[name] for name in SIDES if name in {"dsmath", *args.sides}}, args.rounds)
+    speeds = {name: [turn.speed for turn in turns[1:]] for name, turns in results.items()}
+    rounds = {name: [a / b for a, b in zip(speeds["dsmath"], v, strict=True)] for name, v in speeds.items()}
+    ratios = {name: statistics.median(of_rounds) for name, of_rounds in rounds.items() if name != "dsmath"}
+    losses = {name: turns[0].loss for name, turns in results.items()}
+
+    parameters = sum(x.size for x in jax.tree.leaves(subject.params))
     print(
-        f"slots a step: {args.rows * args.row_length} packed ({(first['segments'] > 0).mean():.0%} filled), "
-        f"padded e.g. {inputs['input_ids'].numel()} ({inputs['attention_mask'].float().mean():.0%} filled)"
+        f"{args.model}: {parameters / 1e6:.0f} M parameters; {args.rows * args.row_length} packed slots a step, "
+        f"{np.mean([batch['segments'] > 0 for batch in batches]):.0%} filled; padded: about as many, "
+        f"{np.mean([inputs['attention_mask'].float().mean() for inputs, _ in padded]):.0%} filled"
     )
-    ours, peer = Ours(arch, params, shape), Peer(arch, params, tok.eos)
-    batches = itertools.tee(itertools.chain([first], packed))
-    results = measure(
-        {
-            "dsmath": lambda: ours(next(batches[0])),
-            "packed": lambda: peer(*packed_inputs(next(batches[1]))),
-            "padded": lambda: peer(*next(padded)),
-        },
-        args.rounds,
-    )
-    speeds = {name: [speed for _, speed in turns] for name, turns in results.items()}
-    ratios = {name: statistics.median(map(np.divide, speeds["dsmath"], speeds[name])) for name in ("packed", "padded")}
-    print(f"{'':8} {'trained tokens/s':>18} {'dsmath is':>10} {'loss':>8}")
-    for name, turns in results.items():
+    print(f"{'':8} {'trained tokens/s':>18} {'dsmath is':>10} {'(rounds)':>16} {'loss':>8} {'GB':>6}")
+    for name, of_side in speeds.items():
         ratio = f"{ratios[name]:.2f} x" if name in ratios else ""
-        print(f"{name:8} {statistics.median(speeds[name]):18.1f} {ratio:>10} {turns[0][0]:8.4f}")
-    print(json.dumps({"shape": shape, "rounds": args.rounds, "ratios": ratios, "speeds": speeds}))
+        spread = f"({min(rounds[name]):.2f} to {max(rounds[name]):.2f})" if name in ratios else ""
+        speed = statistics.median(of_side)
+        print(f"{name:8} {speed:18.1f} {ratio:>10} {spread:>16} {losses[name]:8.4f} {memory[name]:6.2f}")
+    report = {"model": args.model, "shape": shape, "ratios": ratios, "rounds": rounds, "speeds": speeds}
+    print(json.dumps(report | {"losses": losses, "memory_gb": memory}))
 
 
 if __name__ == "__main__":

@@ -7,9 +7,13 @@ import jax.numpy as jnp
 
 
 class Packed(NamedTuple):
-    """Rows of several segments: a query sees its own segment, up to itself. Segment 0 is padding and sees nothing."""
+    """Rows of several segments: a query sees its own segment, up to itself. Segment 0 is padding and sees nothing.
 
-    segments_BT: jax.Array
+    Queries may be the last of a row's tokens only: the first of them stands at `start`.
+    """
+
+    segments_BS: jax.Array
+    start: int = 0
 
 
 class Cached(NamedTuple):
@@ -43,9 +47,10 @@ def attention(q_BTNH: jax.Array, k_BKSH: jax.Array, v_BKSH: jax.Array, visible: 
 def mask(visible: Visible, keys: int) -> jax.Array:
     """What each query sees of so many keys, as a dense mask [B, T, S]."""
     match visible:
-        case Packed(segments_BT):
-            T = segments_BT.shape[1]
-            same = segments_BT[:, :, None] == segments_BT[:, None, :]
-            return same & jnp.tri(T, dtype=bool) & (segments_BT > 0)[:, :, None]
+        case Packed(segments_BS, start):
+            segments_BT = segments_BS[:, start:]
+            same_BTS = segments_BT[:, :, None] == segments_BS[:, None, :]
+            past_TS = jnp.tri(keys - start, keys, start, dtype=bool)
+            return same_BTS & past_TS & (segments_BT > 0)[:, :, None]
         case Cached(positions_BT):
             return jnp.arange(keys) <= positions_BT[:, :, None]
