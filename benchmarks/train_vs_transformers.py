@@ -24,7 +24,7 @@ import numpy as np
 import torch
 import transformers
 
-from dsmath import config
+from dsmath import config, runtime
 from dsmath.data import gsm8k, pipeline
 from dsmath.model import decoder, folder, gguf, remat, smollm2
 from dsmath.records import Example, Piece, Source
@@ -160,6 +160,7 @@ def measure(turns: dict[str, Callable[[], Turn]], rounds: int) -> dict[str, list
 
 
 def main() -> None:
+    runtime.choose_platform()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=4)

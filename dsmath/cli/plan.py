@@ -126,9 +126,9 @@ def _summary(plans: list[dict[str, Any]]) -> Sheet:
     one = plans[0]
     by = " and ".join(sorted({plan["compiler"] for plan in plans}))
     note = (
-        f"By {by}: {one['rows']} rows of {one['row_length']:,} tokens a step, remat {one['remat']}, hours of "
-        f"{one['steps']} steps from all overlapped to nothing overlapped. A step of {one['flops_per_step']:.3g} FLOP, and "
-        f"{one['recomputed_flops_per_step']:.3g} done over. Nothing was run."
+        f"By {by}: {one['rows']} rows of {one['row_length']:,} tokens a step, {one['flops_per_step']:.3g} FLOP and "
+        f"{one['recomputed_flops_per_step']:.3g} done over (remat {one['remat']}); hours of {one['steps']} steps, from "
+        "all overlapped to nothing overlapped. Nothing was run."
     )
     return Sheet("What a training step takes", header, cells, note)
 

@@ -64,7 +64,7 @@ def plan(settings: Config, name: str, *, search: bool = True) -> dict[str, Any]:
     arch, data, train = need(settings.model, "model"), need(settings.data, "data"), need(settings.train, "train")
     devices = topology.devices(name)
     mesh = make_mesh(settings.mesh, devices)
-    if mesh.size != len(devices):
+    if name != topology.LOCAL and mesh.size != len(devices):
         raise UserError(f"config.mesh takes {mesh.size} of the {len(devices)} chips of {name}; let one axis be -1")
     shape = (train.batch_rows, data.row_length)
     once, again = flops(arch, shape, train.remat)
@@ -74,10 +74,10 @@ def plan(settings: Config, name: str, *, search: bool = True) -> dict[str, Any]:
         return _cost(mesh, arch, train, shape, name=name, hbm_bytes=hbm_bytes, total_flops=once + again)
 
     first = cost(train)
-    most = _most(first, train, shape[0] // steps.row_shards(mesh), cost) if search else None
+    most = most_rows(first, train, shape[0] // steps.row_shards(mesh), cost) if search else None
     return {
         "topology": name,
-        "chips": len(devices),
+        "chips": mesh.size,
         "device_kind": devices[0].device_kind,
         "compiler": topology.compiler(name),
         "mesh": dict(mesh.shape),
@@ -93,18 +93,18 @@ def plan(settings: Config, name: str, *, search: bool = True) -> dict[str, Any]:
     }
 
 
-def _most(first: Cost, train: Train, rows: int, cost: Callable[[Train], Cost]) -> Cost | None:
-    """The cost with the most rows a chip that fit, of those that divide `rows`: found by halving, as more rows never
-    take less.
+def most_rows(first: Cost, train: Train, rows: int, cost: Callable[[Train], Cost]) -> Cost | None:
+    """The cost with the most rows a chip that fit, of the numbers that divide `rows`: tried from above, as a program
+    that is far too large is refused in seconds, while one that fits takes most of a minute to compile.
     """
-    sizes = [size for size in range(1, rows + 1) if rows % size == 0]
-    at = sizes.index(first.rows_per_chip)
-    low, high, best = (at, len(sizes), first) if first.fits else (-1, at, None)
-    while high - low > 1:
-        middle = (low + high) // 2
-        tried = cost(dataclasses.replace(train, microbatches=None, rows_per_device=sizes[middle]))
-        low, high, best = (middle, high, tried) if tried.fits else (low, middle, best)
-    return best
+    for size in range(rows, 0, -1):
+        if size == first.rows_per_chip and first.fits:
+            return first
+        if rows % size == 0 and (first.fits or size < first.rows_per_chip):
+            tried = cost(dataclasses.replace(train, microbatches=None, rows_per_device=size))
+            if tried.fits:
+                return tried
+    return None
 
 
 def _cost(

@@ -1,8 +1,8 @@
 """What a compiled program moves, on one chip and in one run: collectives by kind, and bytes of its main memory.
 
 A loop's body counts as often as the loop runs. Of the branches of a conditional, the one that moves most counts. A
-collective that runs asynchronously is printed in every fusion that it overlaps with, always on the same channel: in one
-body of a loop, a channel counts once.
+collective of a TPU that runs asynchronously is printed in every fusion that it overlaps with, as one chain: in one body
+of a loop, a chain counts once.
 """
 
 import collections
@@ -23,6 +23,7 @@ _FREE = {
 _FREE_CALLS = ("AllocateBuffer", "ConcatBitcast", "AsyncCollectiveStart", "AsyncCollectiveDone", "Sharding")
 _READS_A_PART = ("dynamic-slice", "slice", "gather")
 _WRITES_A_PART = {"dynamic-update-slice": 1, "scatter": 2}  # and which operand is the part
+_CHAIN = re.compile(r'\bchain_id="(\d+)"')
 
 
 @dataclasses.dataclass
@@ -82,14 +83,14 @@ class _Walk:
     def body(self, name: str) -> Moved:
         """What a computation moves that runs by itself: the entry, a loop's body, a branch."""
         if name not in self._bodies:
-            total, channels = Moved(), set[str]()
+            total, chains = Moved(), set[str]()
             computation = self._program.computations[name]
             for instruction in computation.values():
-                self._instruction(computation, instruction, total, channels)
+                self._instruction(computation, instruction, total, chains)
             self._bodies[name] = total
         return self._bodies[name]
 
-    def _instruction(self, computation: Computation, i: Instruction, total: Moved, channels: set[str]) -> None:
+    def _instruction(self, computation: Computation, i: Instruction, total: Moved, chains: set[str]) -> None:
         if i.opcode == "while":
             trips = self._program.trips(computation, i)
             if trips is None:
@@ -101,28 +102,27 @@ class _Walk:
         elif i.opcode == "call":
             total.add(self.body(i.called[0]))
         elif _kind(i):
-            self._collective(computation, i, total, channels)
+            self._collective(computation, i, total, chains)
         elif i.opcode in ("fusion", "async-start"):
-            self._collectives_within(i, total, channels)
+            self._collectives_within(i, total, chains)
         total.hbm += self._hbm(computation, i)
 
-    def _collectives_within(self, outer: Instruction, total: Moved, channels: set[str]) -> None:
+    def _collectives_within(self, outer: Instruction, total: Moved, chains: set[str]) -> None:
         for name in outer.called:
             computation = self._program.computations[name]
             for i in computation.values():
                 if _kind(i):
-                    self._collective(computation, i, total, channels)
+                    self._collective(computation, i, total, chains)
                 elif i.opcode in ("fusion", "async-start"):
-                    self._collectives_within(i, total, channels)
+                    self._collectives_within(i, total, chains)
 
-    def _collective(self, computation: Computation, i: Instruction, total: Moved, channels: set[str]) -> None:
+    def _collective(self, computation: Computation, i: Instruction, total: Moved, chains: set[str]) -> None:
         kind = _kind(i)
         assert kind is not None
-        channel = i.attribute("channel_id")
-        if channel is not None and channel in channels:
-            return
-        if channel is not None:
-            channels.add(channel)
+        if chain := _CHAIN.search(i.attributes):
+            if chain[1] in chains:
+                return
+            chains.add(chain[1])
         results = arrays(top(i.result)[1]) if _is_started(i) else i.arrays
         operands = [array for operand in i.operands for array in computation[operand].arrays]
         size = max(_size(results), _size(operands))
