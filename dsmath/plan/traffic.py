@@ -2,7 +2,8 @@
 
 A loop's body counts as often as the loop runs. Of the branches of a conditional, the one that moves most counts. A
 collective of a TPU that runs asynchronously is printed in every fusion that it overlaps with, as one chain: in one body
-of a loop, a chain counts once.
+of a loop, a chain counts once. What the TPU compiler prints as an all-reduce within `all-reduce-scatter` is a
+reduce-scatter.
 """
 
 import collections
@@ -101,8 +102,8 @@ class _Walk:
             total.add(max(branches, key=lambda branch: branch.hbm + branch.sent))
         elif i.opcode == "call":
             total.add(self.body(i.called[0]))
-        elif _kind(i):
-            self._collective(computation, i, total, chains)
+        elif kind := _kind(i):
+            self._collective(computation, i, kind, total, chains)
         elif i.opcode in ("fusion", "async-start"):
             self._collectives_within(i, total, chains)
         total.hbm += self._hbm(computation, i)
@@ -111,14 +112,13 @@ class _Walk:
         for name in outer.called:
             computation = self._program.computations[name]
             for i in computation.values():
-                if _kind(i):
-                    self._collective(computation, i, total, chains)
+                if kind := _kind(i):
+                    scatters = name.startswith("all-reduce-scatter") and kind == "all-reduce"
+                    self._collective(computation, i, "reduce-scatter" if scatters else kind, total, chains)
                 elif i.opcode in ("fusion", "async-start"):
                     self._collectives_within(i, total, chains)
 
-    def _collective(self, computation: Computation, i: Instruction, total: Moved, chains: set[str]) -> None:
-        kind = _kind(i)
-        assert kind is not None
+    def _collective(self, computation: Computation, i: Instruction, kind: str, total: Moved, chains: set[str]) -> None:
         if chain := _CHAIN.search(i.attributes):
             if chain[1] in chains:
                 return

@@ -52,6 +52,11 @@ def test_the_bytes_of_a_small_slice_have_not_grown(compiled):
     assert 0.5 < small["moved_bytes"] / MOVED_BYTES < 1.05
 
 
+def test_a_reduce_scatter_that_the_tpu_compiler_prints_as_an_all_reduce_is_one(compiled):
+    """Two microbatches of 8 chunks of the head, and of 4 layers with a few weights each."""
+    assert 2 * (8 + 4) <= compiled["small"]["collectives"]["reduce-scatter"]["count"] < 2 * (8 + 4 * 7)
+
+
 def test_arguments_are_a_chips_part_of_parameters_and_moments_and_its_rows(compiled):
     small, parameters = compiled["small"], 2 * 4096 * 512 + 4 * (4 * 512**2 + 3 * 512 * 1024)
     norms = (2 * 4 + 1) * 512  # these are whole everywhere
