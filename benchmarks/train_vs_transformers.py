@@ -51,7 +51,7 @@ import optax
 import torch
 import transformers
 
-from dsmath import config
+from dsmath import config, runtime
 from dsmath.data import gsm8k, pipeline
 from dsmath.model import decoder, folder, remat, smollm2, weights
 from dsmath.records import Example, Piece, Source
@@ -304,6 +304,7 @@ def measure(
 
 
 def main() -> None:
+    runtime.choose_platform()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir", type=Path, required=True)
     parser.add_argument("--model", choices=("smollm2", "7b_shaped"), default="smollm2")

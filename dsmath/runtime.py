@@ -3,6 +3,8 @@
 Importing this module does not import jax.
 """
 
+import importlib.metadata
+import importlib.util
 import os
 import sys
 import time
@@ -21,12 +23,46 @@ _TPU_HOSTS = "TPU_WORKER_HOSTNAMES"
 _SLURM_TASKS = "SLURM_NTASKS"
 _JAX_PROCESSES = ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
-
 # A process that is silent for so long counts as lost, and the others end. Threads of their own send the signs of life:
 # neither a compilation nor a long step holds them up.
 HEARTBEAT_S = 60
 SHUTDOWN_S = 60  # for which one that has done its work waits for the others to do theirs
 PARTING_S = 5  # for which the first of several waits before it ends early
+
+# How jax counts the TPU chips of a machine (jax/_src/hardware_utils.py): PCI devices of Google's, by their number.
+_PCI = Path("/sys/bus/pci/devices")
+_GOOGLE = "0x1ae0"
+_TPU_IDS = {"0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076"}  # v3, plc, v4, v5p, v5e, v6e, tpu7x
+
+# Device files of GPUs, by what jax calls their platform, and the word in the name of its plugin for them.
+_GPUS = {"cuda": ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg"), "rocm": ("/dev/kfd",)}
+
+
+def choose_platform() -> None:
+    """Keep jax from starting a TPU that isn't there, where libtpu is installed all the same to compile for TPUs.
+
+    Sets JAX_PLATFORMS to what the machine has, unless the user has set it. To be called before jax starts a device;
+    does not import jax. Without libtpu, and with a TPU, jax finds the right device by itself.
+    """
+    there = importlib.util.find_spec("libtpu") is not None or "TPU_LIBRARY_PATH" in os.environ
+    if "JAX_PLATFORMS" in os.environ or not there or tpu_chips():
+        return
+    plugins = " ".join(plugin.name for plugin in importlib.metadata.entry_points(group="jax_plugins"))
+    gpus = [name for name, files in _GPUS.items() if name in plugins and any(map(os.path.exists, files))]
+    os.environ["JAX_PLATFORMS"] = ",".join([*gpus, "cpu"])
+    os.environ["TPU_SKIP_MDS_QUERY"] = "1"  # libtpu would else ask the cloud's metadata server
+    if "jax" in sys.modules:  # which has read the environment by now
+        sys.modules["jax"].config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
+
+
+def tpu_chips(pci: Path = _PCI) -> int:
+    """How many TPU chips the machine has, whatever is installed."""
+    ids = (
+        (device / "device").read_text().strip()
+        for device in pci.glob("*")
+        if (device / "vendor").read_text().strip() == _GOOGLE
+    )
+    return sum(id in _TPU_IDS for id in ids)
 
 
 def start(*, apart: bool = False) -> None:

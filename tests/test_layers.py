@@ -75,7 +75,7 @@ import dsmath.data.mixture, dsmath.train.loop, dsmath.engine.engine, dsmath.mode
 
 
 # A training source and a suite are of one data set; a verb is named after its room; a room after its main module.
-SAME_NAME = {"gsm8k", "embedded", "train", "score", "report", "rollout", "engine"}
+SAME_NAME = {"gsm8k", "embedded", "train", "score", "report", "rollout", "engine", "plan"}
 
 
 def test_no_two_modules_share_a_name_by_chance():

@@ -17,13 +17,18 @@ PINNED = ("seed", "model", "start")  # sections in which a run stays what it was
 
 def define(values: flags.FlagValues, *, default: ConfigDict | None = None, workdir: str | None = None) -> None:
     """The flags --config (with overrides such as --config.train.steps=10), --print_config and --workdir."""
+    define_config(values, default=default)
+    define_workdir(values, workdir=workdir)
+
+
+def define_config(values: flags.FlagValues, *, default: ConfigDict | None = None) -> None:
+    """The flags --config and --print_config."""
     help = "Python file with get_config(), see configs/; --config.train.steps=10 and the like override"
     if default is None:
         config_flags.DEFINE_config_file("config", None, help, values)
     else:
         config_flags.DEFINE_config_dict("config", default, "--config.train.steps=10 and the like change it", values)
     flags.DEFINE_bool("print_config", False, "print the config as JSON, and do nothing else", flag_values=values)
-    define_workdir(values, workdir=workdir)
 
 
 def define_workdir(values: flags.FlagValues, *, workdir: str | None = None) -> None:

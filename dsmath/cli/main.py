@@ -1,8 +1,9 @@
 """`dsmath VERB [flags]`: finds the verb's module, parses its flags, prints its result.
 
 A verb is a module of this package with a docstring (its help, with an example), `define(values)` that declares its
-flags, and `run(values) -> dict`, the result. If it has them, `POSITIONAL` names the flag that may stand without its
-name, and `resumes(values)` says whether the same command goes on where it was interrupted.
+flags, and `run(values)`, which returns the result, a dict or a list of them. If it has them, `POSITIONAL` names the
+flag that may stand without its name, and `resumes(values)` says whether the same command goes on where it was
+interrupted.
 """
 
 import importlib
@@ -25,6 +26,7 @@ VERBS = {
     "run": "run a program as an evaluation would",
     "score": "grade the journals of an evaluation again; needs no device",
     "report": "tables of a run's results; needs no device",
+    "plan": "what training takes on a slice that isn't there; needs no device",
     "convert": "write a checkpoint as an HF folder, or an HF folder as sharded weights",
     "doctor": "what this machine has: sandbox levels, versions",
 }
@@ -39,6 +41,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("absl", "jax", "orbax", "grain"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    runtime.choose_platform()
     module: ModuleType | None = None
     values = flags.FlagValues()
     try:

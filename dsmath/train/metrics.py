@@ -18,25 +18,10 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 
-from dsmath import journal
+from dsmath import chips, journal
 from dsmath.config import Arch
 from dsmath.runs import Run
 from dsmath.train.step import Metrics
-
-# Dense bf16 peak of one chip, FLOP/s, by jax's device_kind. NVIDIA: data sheets of H100 SXM and A100; TPU: the system
-# architecture pages of Google Cloud's documentation (v4, v5e, v5p, v6e).
-PEAK_FLOPS = {
-    "NVIDIA H100 80GB HBM3": 989e12,
-    "NVIDIA A100-SXM4-40GB": 312e12,
-    "NVIDIA A100-SXM4-80GB": 312e12,
-    "TPU v4": 275e12,
-    "TPU v5 lite": 197e12,
-    "TPU v5e": 197e12,
-    "TPU v5": 459e12,
-    "TPU v5p": 459e12,
-    "TPU v6 lite": 918e12,
-    "TPU v6e": 918e12,
-}
 
 
 def flops_per_token(arch: Arch, row_length: int) -> float:
@@ -73,8 +58,8 @@ class Recorder:
             self._board.write_event(Event(wall_time=time.time(), step=start + 1, session_log=restart))
         self._slots = shape[0] * shape[1]
         self._rate = rate
-        peak = PEAK_FLOPS.get(jax.devices()[0].device_kind)
-        self._mfu_of = None if peak is None else flops_per_token(arch, shape[1]) / (peak * jax.device_count())
+        chip = chips.of_kind(jax.devices()[0].device_kind)
+        self._mfu_of = chip and flops_per_token(arch, shape[1]) / (chip.peak_flops * jax.device_count())
         self._pending: tuple[int, Metrics] | None = None
         self._clock = time.perf_counter()
 

@@ -39,7 +39,7 @@ def test_every_verb_has_help_with_an_example(verb):
     done = dsmath(verb, "--help")
     assert done.returncode == 0
     assert f"dsmath {verb} --" in done.stdout
-    assert ("--workdir" in done.stdout) is (verb not in ("run", "doctor"))
+    assert ("--workdir" in done.stdout) is (verb not in ("run", "doctor", "plan"))
 
 
 def test_help_loads_no_heavy_library():
@@ -66,6 +66,8 @@ def test_help_loads_no_heavy_library():
         (["train", "--config", TINY, "--config.train.beta1=1.5"], ["beta1 is 1.5", "0 to 1"]),
         (["train", "--config", TINY, "--workdir", "/proc/nothing"], ["/proc/nothing", "dsmath prepare"]),
         (["prepare", "--config", TINY, "--workdir", "/proc/nothing"], ["/proc/nothing"]),
+        (["plan", "--config", TINY], ["--topology", "v5e:4x4"]),
+        (["plan", "--config", TINY, "--topology", "v5e:4by4"], ["v5e:4by4", "v5e:4x4"]),
         (
             ["evaluate", "--config", TINY, "--workdir", "x", "--config.eval.suites=('svamp',)", "--data_dir", "no"],
             ["svamp"],
