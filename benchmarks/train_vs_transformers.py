@@ -1,7 +1,7 @@
 """Trained tokens per second of fine-tuning against `transformers`, and `google-tunix` where it is importable.
 
     python benchmarks/train_vs_transformers.py --data_dir DATA --model smollm2
-    python benchmarks/train_vs_transformers.py --data_dir DATA --model 7b_shaped
+    python benchmarks/train_vs_transformers.py --data_dir DATA --model 7b_shaped [--sides tunix]
 
 Everybody computes in f32 with AdamW and clipping by the global norm, on GSM8K's training set as chain of thought.
 
@@ -12,9 +12,9 @@ Everybody computes in f32 with AdamW and clipping by the global norm, on GSM8K's
                activation. Its tokenizer is trained on the data, with 4,096 entries, so that the head (not tied) has the
                part of the parameters that it has in the 7B: a twelfth of the layers', there a fourteenth.
 
-Sides, `--sides`:
+Sides, `--sides` (by default all but tunix, as all of them take 16 GB with smollm2):
 
-    dsmath  packed rows; its step keeps every product with a weight (remat "dots")
+    dsmath  always there, on packed rows; its step keeps every product with a weight (remat "dots")
     packed  `transformers` as its Trainer steps (sdpa attention, fused AdamW) on the very same rows, with a
             block-diagonal mask and positions
     padded  the same model on random examples padded to the longest, prompts' labels masked, of about as many slots
@@ -24,7 +24,7 @@ Sides, `--sides`:
 
 All take turns in one process after a warm-up turn each; speeds are medians, ratios medians of the rounds' ratios. The
 losses are those of the warm-up: on the same rows and from the same weights they agree. Memory is what a side added to
-the process up to its peak (Linux).
+the process up to its peak (Linux); padded has its model in common with packed, and adds activations alone.
 """
 
 import argparse
@@ -61,7 +61,7 @@ from dsmath.train import optimizer as optimizers
 from dsmath.train import step as steps
 
 IGNORED = -100  # label that the loss of `transformers` leaves out
-SIDES = ("dsmath", "packed", "padded", *(("tunix",) if importlib.util.find_spec("tunix") else ()))
+PEERS = ("packed", "padded", *(("tunix",) if importlib.util.find_spec("tunix") else ()))
 TRAIN = config.Train(
     steps=0,
     batch_rows=0,
@@ -308,7 +308,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir", type=Path, required=True)
     parser.add_argument("--model", choices=("smollm2", "7b_shaped"), default="smollm2")
-    parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES, help="default: %(default)s")
+    parser.add_argument("--sides", nargs="+", choices=PEERS, default=("packed", "padded"), help="beside dsmath")
     parser.add_argument("--rows", type=int, default=4)
     parser.add_argument("--row_length", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=5)
@@ -338,7 +338,7 @@ def main() -> None:
         "padded": lambda: on(trainer(), padded),
         "tunix": lambda: on(Tunix(subject), [(batch,) for batch in batches]),
     }
-    results, memory = measure({name: makers[name] for name in SIDES if name in {"dsmath", *args.sides}}, args.rounds)
+    results, memory = measure({name: makers[name] for name in makers if name in {"dsmath", *args.sides}}, args.rounds)
     speeds = {name: [turn.speed for turn in turns[1:]] for name, turns in results.items()}
     rounds = {name: [a / b for a, b in zip(speeds["dsmath"], v, strict=True)] for name, v in speeds.items()}
     ratios = {name: statistics.median(of_rounds) for name, of_rounds in rounds.items() if name != "dsmath"}
