@@ -82,12 +82,19 @@ class Recorder:
         """Take the metrics of a step that was dispatched; write those of the one before, and return its record."""
         if self._pending is None:  # the first, or the first after a checkpoint: what came before is no step
             self._clock = time.perf_counter()
-        record = self.flush()
+        record = self._write()
         self._pending = (step, metrics)
         return record
 
     def flush(self) -> dict[str, float] | None:
-        """Write what is pending, and return its record; waits for the device."""
+        """Write what is pending, have all of it where others read it, and return its record; waits for the device."""
+        record = self._write()
+        if self._journal is not None and self._board is not None:
+            self._journal.sync()
+            self._board.flush()
+        return record
+
+    def _write(self) -> dict[str, float] | None:
         if self._pending is None:
             return None
         (step, metrics), self._pending = self._pending, None
