@@ -149,6 +149,29 @@ def build_folder(folder: Path) -> Iterator[Path]:
             remove_folder(place)
 
 
+class Mirror:
+    """A folder for what writes local files alone: `local` is the folder itself or, for one on gs://, a temporary one,
+    whose files `copy` and `close` copy there.
+    """
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._temporary = None if is_local(folder) else tempfile.TemporaryDirectory(prefix="dsmath-")
+        self.local = folder if self._temporary is None else Path(self._temporary.name)
+        self.local.mkdir(parents=True, exist_ok=True)
+
+    def copy(self) -> None:
+        """Have the files where others read them."""
+        if self._temporary is not None:
+            copy_folder(self.local, self._folder)
+
+    def close(self) -> None:
+        """`copy`, for the last time."""
+        if self._temporary is not None:
+            with self._temporary:
+                self.copy()
+
+
 def move_folder(folder: Path, target: Path) -> None:
     """Move a local folder to where it replaces another one; to gs:// file by file, which a kill may cut short."""
     with contextlib.suppress(FileNotFoundError):

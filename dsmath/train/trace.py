@@ -1,7 +1,6 @@
 """Traces of a few steps, for xprof: `xprof --logdir WORKDIR/profile`, or TensorBoard's profile tab."""
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,10 +43,5 @@ class Trace:
 @contextlib.contextmanager
 def _traced(folder: Path) -> Iterator[None]:
     """A trace, which jax writes to local folders alone."""
-    with contextlib.ExitStack() as stack:
-        place = folder
-        if not runtime.is_local(folder):
-            place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            stack.callback(runtime.copy_folder, place, folder)
-        with jax.profiler.trace(str(place)):
-            yield
+    with contextlib.closing(runtime.Mirror(folder)) as mirror, jax.profiler.trace(str(mirror.local)):
+        yield

@@ -16,15 +16,11 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_evaluate import command, dsmath, without_times
+from tests.conftest import ROOT
 from tests.train.processes import TIMES
 
 BUCKET = "bucket"
 WORKDIR = f"gs://{BUCKET}/runs/tiny"
-SERVER = """
-import sys
-from gcp_storage_emulator.server import create_server
-create_server("127.0.0.1", int(sys.argv[1]), in_memory=True, default_bucket=sys.argv[2]).run()
-"""
 WITHIN_S = 120  # far more than it takes: what hangs fails
 
 
@@ -36,10 +32,10 @@ class Storage:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self._url = f"http://127.0.0.1:{port}"
-        line = [sys.executable, "-c", SERVER, str(port), BUCKET]
-        self._process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        line = [sys.executable, "-m", "tests.cli.cloud_storage", str(port), BUCKET]
+        self._process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.environment = os.environ | {
-            "STORAGE_EMULATOR_HOST": self._url,  # gcsfs, and google-cloud-storage, with which tensorboardX writes
+            "STORAGE_EMULATOR_HOST": self._url,  # gcsfs's
             "TENSORSTORE_GCS_HTTP_URL": self._url,
             "GOOGLE_AUTH_TOKEN_FOR_TESTING": "any",  # tensorstore's
             "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",  # would ask Google what kind of bucket it is
@@ -108,7 +104,10 @@ def metrics(lines: bytes) -> list[dict]:
 
 def test_a_run_on_gs_that_is_killed_and_goes_on_is_the_run_on_a_local_folder(storage, tmp_path):
     local = tmp_path / "tiny"
-    assert storage.dsmath("prepare") == dsmath("prepare", local)
+    prepared, expected = storage.dsmath("prepare"), dsmath("prepare", local)
+    assert prepared["sources"] == expected["sources"]
+    assert prepared["sha256"].keys() == expected["sha256"].keys()
+    assert storage.dsmath("prepare") == prepared  # is used again
     storage.killed_at("checkpoints/2/commit_success.txt", "train")
     assert storage.dsmath("train")["step"] == dsmath("train", local)["step"] == 4
     assert metrics(storage.read("metrics.jsonl")) == metrics((local / "metrics.jsonl").read_bytes())
@@ -122,8 +121,14 @@ def test_a_run_on_gs_that_is_killed_and_goes_on_is_the_run_on_a_local_folder(sto
 
 
 def test_without_gcsfs_a_path_on_gs_is_one_line():
-    hidden = "import sys; sys.modules['gcsfs'] = None\nfrom dsmath.cli.main import main\nmain()"
-    code = f"{hidden}"
-    done = subprocess.run([sys.executable, "-c", code, "report", "--workdir", WORKDIR], capture_output=True, text=True)
+    code = """
+import importlib.util, sys
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "gcsfs" else found(name, *rest)
+from dsmath.cli.main import main
+main()
+"""
+    line = [sys.executable, "-c", code, "report", "--workdir", WORKDIR]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "dsmath[gcs]" in done.stderr.splitlines()[-1]
