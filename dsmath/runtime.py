@@ -106,14 +106,16 @@ def path(name: str | os.PathLike) -> Path:
 
 
 def is_local(path: Path) -> bool:
-    """Whether a path is of a file system. On gs:// a file is written whole, cannot be locked, and folders don't move."""
+    """Whether a path is of a file system. On gs:// a file is written whole and not locked, and folders don't move."""
     return not os.fspath(path).startswith("gs://")
 
 
 def _prepare_gs(path: Path) -> None:
     """Have gcsfs serve gs://, also where TensorFlow could, and see at once what other processes write."""
     if importlib.util.find_spec("gcsfs") is None:
-        raise UserError(f"{path} needs the package gcsfs; install it by pip install 'dsmath[gcs]', or name a local folder")
+        raise UserError(
+            f"{path} needs the package gcsfs; install it by pip install 'dsmath[gcs]', or name a local folder"
+        )
     import fsspec
 
     os.environ["EPATH_USE_TF"] = "false"

@@ -120,7 +120,9 @@ def _cached(folder: Path, manifest: dict[str, Any]) -> Path:
         for file, digest in manifest["sha256"].items():
             runtime.copy_file(folder / file, temporary / file)
             if _digest(temporary / file) != digest:
-                raise UserError(f"{folder / file} is not what was written; delete {folder} and run `dsmath prepare` again")
+                raise UserError(
+                    f"{folder / file} is not what was written; delete {folder} and run `dsmath prepare` again"
+                )
         try:
             os.rename(temporary, copy)
         except OSError:

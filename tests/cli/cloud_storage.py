@@ -19,10 +19,12 @@ class Handler(RequestHandler):
     """One request; the server answers them one after another."""
 
     def do_POST(self) -> None:
-        self._refused() or super().do_POST()
+        if not self._refused():
+            super().do_POST()
 
     def do_DELETE(self) -> None:
-        self._refused() or super().do_DELETE()
+        if not self._refused():
+            super().do_DELETE()
 
     def end_headers(self) -> None:
         """Add the generation of the file that is read."""

@@ -1,4 +1,4 @@
-"""A run on gs:// is the run on a local folder: the verbs as real processes, before a server that speaks Cloud Storage."""
+"""A run on gs:// is the run on a local folder: the verbs real processes before a server that speaks Cloud Storage."""
 
 import json
 import os
@@ -57,7 +57,8 @@ class Storage:
             with urllib.request.urlopen(f"{self._url}/storage/v1/b/{BUCKET}/o/{path}?alt=media") as answer:
                 return answer.read()
         except urllib.error.HTTPError as e:
-            assert e.code == 404
+            if e.code != 404:
+                raise
             return None
 
     def dsmath(self, verb: str, *args: str) -> dict:
@@ -107,7 +108,6 @@ def test_a_run_on_gs_that_is_killed_and_goes_on_is_the_run_on_a_local_folder(sto
     prepared, expected = storage.dsmath("prepare"), dsmath("prepare", local)
     assert prepared["sources"] == expected["sources"]
     assert prepared["sha256"].keys() == expected["sha256"].keys()
-    assert storage.dsmath("prepare") == prepared  # is used again
     storage.killed_at("checkpoints/2/commit_success.txt", "train")
     assert storage.dsmath("train")["step"] == dsmath("train", local)["step"] == 4
     assert metrics(storage.read("metrics.jsonl")) == metrics((local / "metrics.jsonl").read_bytes())
