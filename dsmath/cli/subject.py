@@ -26,7 +26,7 @@ TOKENIZER_EXAMPLES = 20_000  # of the training set, to train a tokenizer on
 def tokenizer(settings: config.Config, run: runs.Run) -> tokenizers.Tokenizer:
     """The run's tokenizer: the one saved in its folder, else the one that its config calls for."""
     start = need(settings.start, "start")
-    if run.tokenizer.is_dir():
+    if runs.is_whole(run.tokenizer):
         return tokenizers.load(run.tokenizer)
     if start.tokenizer == "train":
         log.info("training a tokenizer on the training set")

@@ -93,6 +93,7 @@ def sample(
         for trajectory in track(made, what, len(mine), len(done & mine)):
             out.append(trajectory.to_json())
         if index == 0:
+            out.sync()
             if count > 1:
                 _wait_for_others(evaluation, keys(problems, settings))
             _merge(evaluation, out)
@@ -142,6 +143,7 @@ def _merge(evaluation: runs.Evaluation, out: journal.Journal) -> None:
         new = {(record["id"], record["sample"]): record for record in journal.read(part)}
         out.extend(record for key, record in new.items() if key not in seen)
         seen |= new.keys()
+    out.sync()
     for part in parts:
         part.unlink()
 

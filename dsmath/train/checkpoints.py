@@ -8,6 +8,7 @@ at any moment. Every process writes what its devices hold; any number of process
 import jax
 import orbax.checkpoint as ocp
 
+from dsmath import runtime
 from dsmath.data.pipeline import Rows
 from dsmath.model.checkpoint import damage, disk_errors
 from dsmath.runs import Run
@@ -18,7 +19,7 @@ class Checkpoints:
     """The checkpoints of one run; a context. The last `keep` stay, and for good those of each `keep_every` steps."""
 
     def __init__(self, run: Run, *, keep: int, keep_every: int | None = None):
-        self._folder = run.checkpoints.absolute()
+        self._folder = runtime.absolute(run.checkpoints)
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, keep_period=keep_every, cleanup_tmp_directories=True)
         with disk_errors(self._folder):
             self._manager = ocp.CheckpointManager(self._folder, options=options)

@@ -162,7 +162,7 @@ def _first_state(
 
 def _save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     """Once, and whole or not at all: a run that goes on reads it from there."""
-    if not runtime.is_first() or folder.exists():
+    if not runtime.is_first() or runs.is_whole(folder):
         return
     with runs.whole_folder(folder) as temporary:
         tokenizer.save(temporary)

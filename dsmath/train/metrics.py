@@ -18,7 +18,7 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 
-from dsmath import chips, journal
+from dsmath import chips, journal, runtime
 from dsmath.config import Arch
 from dsmath.runs import Run
 from dsmath.train.step import Metrics
@@ -52,8 +52,8 @@ class Recorder:
             self._kept_s = sum(record["seconds"] for record in kept)
             self._journal = journal.Journal(run.metrics)
             # The plain writer: SummaryWriter's thread dies on a full disk, and its queue then blocks the run for good.
-            run.tensorboard.mkdir(exist_ok=True)
-            self._board = EventsWriter(str(run.tensorboard / "events"), f".{os.getpid()}")
+            self._events = runtime.Mirror(run.tensorboard)
+            self._board = EventsWriter(str(self._events.local / "events"), f".{os.getpid()}")
             restart = SessionLog(status=SessionLog.START)  # TensorBoard forgets what it had from this step on
             self._board.write_event(Event(wall_time=time.time(), step=start + 1, session_log=restart))
         self._slots = shape[0] * shape[1]
@@ -67,12 +67,20 @@ class Recorder:
         """Take the metrics of a step that was dispatched; write those of the one before, and return its record."""
         if self._pending is None:  # the first, or the first after a checkpoint: what came before is no step
             self._clock = time.perf_counter()
-        record = self.flush()
+        record = self._write()
         self._pending = (step, metrics)
         return record
 
     def flush(self) -> dict[str, float] | None:
-        """Write what is pending, and return its record; waits for the device."""
+        """Write what is pending, have all of it where others read it, and return its record; waits for the device."""
+        record = self._write()
+        if self._journal is not None and self._board is not None:
+            self._journal.sync()
+            self._board.flush()
+            self._events.copy()
+        return record
+
+    def _write(self) -> dict[str, float] | None:
         if self._pending is None:
             return None
         (step, metrics), self._pending = self._pending, None
@@ -119,6 +127,7 @@ class Recorder:
         if self._journal is not None and self._board is not None:
             self._journal.close()
             self._board.close()
+            self._events.close()
 
 
 def _drop_after(path: Path, step: int) -> tuple[list[dict[str, float]], float]:
