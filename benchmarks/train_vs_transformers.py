@@ -1,7 +1,8 @@
 """Trained tokens per second of fine-tuning against `transformers`, and `google-tunix` where it is importable.
 
     python benchmarks/train_vs_transformers.py --data_dir DATA --model smollm2
-    python benchmarks/train_vs_transformers.py --data_dir DATA --model 7b_shaped [--sides tunix]
+    python benchmarks/train_vs_transformers.py --data_dir DATA --model 7b_shaped
+    python benchmarks/train_vs_transformers.py --data_dir DATA --model smollm2 --sides tunix --rows 2
 
 Everybody computes in f32 with AdamW and clipping by the global norm, on GSM8K's training set as chain of thought.
 
@@ -12,7 +13,7 @@ Everybody computes in f32 with AdamW and clipping by the global norm, on GSM8K's
                activation. Its tokenizer is trained on the data, with 4,096 entries, so that the head (not tied) has the
                part of the parameters that it has in the 7B: a twelfth of the layers', there a fourteenth.
 
-Sides, `--sides` (by default all but tunix, as all of them take 16 GB with smollm2):
+Sides, `--sides` (by default all but tunix; with it, smollm2 takes 16 GB, but 10 at --sides tunix --rows 2):
 
     dsmath  always there, on packed rows; its step keeps every product with a weight (remat "dots")
     packed  `transformers` as its Trainer steps (sdpa attention, fused AdamW) on the very same rows, with a
