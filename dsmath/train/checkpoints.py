@@ -14,6 +14,16 @@ from dsmath.model.checkpoint import damage, disk_errors
 from dsmath.runs import Run
 from dsmath.train.step import TrainState
 
+LATE_S = 1800  # for which a process waits for the others to load and compile
+
+
+def wait_for_all(name: str) -> None:
+    """Until every process has come to the place of this name: a collective gives up on one that is late by half a
+    minute.
+    """
+    everyone = set(range(jax.process_count()))
+    ocp.multihost.sync_global_processes(f"dsmath:{name}", timeout=LATE_S, processes=everyone)
+
 
 class Checkpoints:
     """The checkpoints of one run; a context. The last `keep` stay, and for good those of each `keep_every` steps."""

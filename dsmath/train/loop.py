@@ -21,7 +21,7 @@ from dsmath.text.template import Template
 from dsmath.text.tokenizer import Tokenizer
 from dsmath.train import optimizer as optimizers
 from dsmath.train import step as steps
-from dsmath.train.checkpoints import Checkpoints
+from dsmath.train.checkpoints import Checkpoints, wait_for_all
 from dsmath.train.health import Health
 from dsmath.train.metrics import Recorder
 from dsmath.train.progress import Progress
@@ -64,6 +64,7 @@ def fit(
         if runtime.is_first():
             stack.enter_context(run.lock())  # else two would remove each other's unfinished checkpoints
             runs.begin(run, settings)
+        wait_for_all("begin")
         checkpoints = stack.enter_context(Checkpoints(run, keep=train.keep_checkpoints, keep_every=train.keep_every))
         start = checkpoints.latest() or 0
         _save_tokenizer(tokenizer, run.tokenizer)
@@ -90,6 +91,7 @@ def fit(
                 shown.show(record)
                 health.check(record)
 
+        wait_for_all("train")
         for step in range(start + 1, train.steps + 1):
             batch = next(rows)
             health.trains_on(step, batch)
