@@ -62,7 +62,7 @@ def _export(values: flags.FlagValues) -> dict[str, Any]:
     step, arch, params = subject.open_step(settings, run, values.step, make_mesh(settings.mesh))
     tokens = subject.tokenizer(settings, run)
     folder.save(
-        Path(values.out),
+        runtime.path(values.out),
         params,
         arch,
         bos=tokens.bos,

@@ -126,7 +126,7 @@ def save(
     One tensor is in memory at a time. An earlier export in `folder` is replaced; raises UserError where something else
     is there, or the disk is full. Of several processes that hold the parameters, all call this and the first writes.
     """
-    folder = Path(folder)
+    folder = runtime.path(folder)
     shards = list(_shards(arch, params, KINDS[DTYPES[dtype]]))
     if not runtime.is_first():
         for piece in (piece for shard in shards for piece in shard):

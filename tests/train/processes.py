@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 TINY = str(ROOT / "tests" / "cli" / "tiny.py")
 TIMES = ("seconds", "tokens_per_second", "trained_tokens_per_second", "under_way_s", "goodput")
 DEVICES = 4  # in all, however many processes share them
-ENDED_WITHIN_S = 120  # far more than it takes: what hangs fails
+ENDED_WITHIN_S = 400  # far more than it takes: what hangs fails
 
 
 def prepare(workdir: Path) -> Path:
