@@ -13,7 +13,7 @@ Everybody computes in f32 with AdamW and clipping by the global norm, on GSM8K's
                activation. Its tokenizer is trained on the data, with 4,096 entries, so that the head (not tied) has the
                part of the parameters that it has in the 7B: a twelfth of the layers', there a fourteenth.
 
-Sides, `--sides` (by default all but tunix; with it, smollm2 takes 16 GB, but 10 at --sides tunix --rows 2):
+Sides, `--sides` (by default all but tunix; with it, the sides of smollm2 take 16 GB, or 10 at --sides tunix --rows 2):
 
     dsmath  always there, on packed rows; its step keeps every product with a weight (remat "dots")
     packed  `transformers` as its Trainer steps (sdpa attention, fused AdamW) on the very same rows, with a
