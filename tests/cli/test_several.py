@@ -56,7 +56,7 @@ def test_two_processes_write_the_journal_and_the_summary_of_one(trained, alone, 
     first, second = map(several.ended, several.start(run, 2, *LONG))
     assert (first[0], second[0]) == (0, 0), (first[2], second[2])
     assert summaries(first[1]) == alone[1]
-    assert summaries(second[1]) == [], "the first one scores"
+    assert second[1] == [], "the first one scores, and says so"
     (folder,) = run.glob("evals/4/*")
     assert sorted(path.name for path in folder.glob("trajectories*")) == ["trajectories.jsonl"]
     assert "embedded-cot at step 4, 2 of 2" in "".join(second[2])
