@@ -1,7 +1,5 @@
 """The mesh and the tables from axis names to mesh axes, on 8 virtual devices."""
 
-import os
-import socket
 import subprocess
 import sys
 
@@ -13,6 +11,7 @@ from jax.sharding import PartitionSpec
 
 from dsmath import config, sharding
 from dsmath.error import UserError
+from tests.several import environments
 
 
 @pytest.mark.parametrize(
@@ -116,19 +115,9 @@ except sharding.UserError as e:
 
 
 def test_each_of_two_processes_takes_its_own_copy_of_what_lies_across_both():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}", "JAX_NUM_PROCESSES": "2", "JAX_PLATFORMS": "cpu"}
-    shared["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
     started = [
-        subprocess.Popen(
-            [sys.executable, "-c", LOCAL],
-            env=os.environ | shared | {"JAX_PROCESS_ID": str(index)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for index in range(2)
+        subprocess.Popen([sys.executable, "-c", LOCAL], env=own, stdout=subprocess.PIPE, text=True)
+        for own in environments(2, devices=2)
     ]
     said = [process.communicate(timeout=120)[0] for process in started]
     assert [process.returncode for process in started] == [0, 0]

@@ -101,7 +101,7 @@ def new_state(params: decoder.Params, optimizer: optax.GradientTransformation) -
 
 def abstract_state(arch: Arch, optimizer: optax.GradientTransformation, mesh: Mesh) -> TrainState:
     """Shapes, types and shardings of the state: parameters by their axes, the optimizer's moments like them."""
-    params = jax.eval_shape(lambda: decoder.init(arch, jax.random.key(0)))
+    params = decoder.abstract(arch)
     whole = NamedSharding(mesh, PartitionSpec())
     params_shardings = shardings(decoder.axes(arch), mesh, TRAINING)
     opt_shardings = optimizers.shardings(optimizer, params, params_shardings, whole)

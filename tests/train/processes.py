@@ -1,9 +1,6 @@
 """Real training processes, several of which make one program: started, looked at, ended."""
 
 import dataclasses
-import json
-import os
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +8,7 @@ from pathlib import Path
 
 from dsmath import journal
 from tests.conftest import ROOT
+from tests.several import environments
 
 TINY = str(ROOT / "tests" / "cli" / "tiny.py")
 TIMES = ("seconds", "tokens_per_second", "trained_tokens_per_second", "under_way_s", "goodput")
@@ -57,25 +55,14 @@ class Program:
 
 def start(workdir: Path, processes: int, *flags: str, main: str = "dsmath.cli.main", **environment: str) -> Program:
     """`dsmath train` on so many processes, which share DEVICES virtual devices. `main` is the module that is run."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     command = [sys.executable, "-m", main, "train", "--config", TINY, "--workdir", str(workdir), *flags]
     command += ["--config.mesh.fsdp=-1", "--config.train.batch_rows=8"]
-    shared = (
-        os.environ
-        | environment
-        | {
-            "JAX_PLATFORMS": "cpu",
-            "XLA_FLAGS": f"--xla_force_host_platform_device_count={DEVICES // processes}",
-        }
-    )
-    several = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}", "JAX_NUM_PROCESSES": str(processes)}
     started = []
-    for index in range(processes):
-        own = shared | (several | {"JAX_PROCESS_ID": str(index)} if processes > 1 else {})
+    for index, own in enumerate(environments(processes, devices=DEVICES // processes)):
         with stderr_of(workdir, index).open("w") as stderr:
-            started.append(subprocess.Popen(command, cwd=ROOT, env=own, stdout=subprocess.DEVNULL, stderr=stderr))
+            started.append(
+                subprocess.Popen(command, cwd=ROOT, env=own | environment, stdout=subprocess.DEVNULL, stderr=stderr)
+            )
     return Program(workdir, started)
 
 
@@ -88,8 +75,3 @@ def metrics(workdir: Path) -> list[dict]:
     """The metrics but for timings."""
     records = journal.read(workdir / "metrics.jsonl")
     return [{name: value for name, value in record.items() if name not in TIMES} for record in records]
-
-
-def losses(workdir: Path) -> list[float]:
-    """The loss of each step."""
-    return [json.loads(line)["loss"] for line in (workdir / "metrics.jsonl").read_text().splitlines()]

@@ -25,9 +25,8 @@ from dsmath.sharding import TRAINING, make_mesh
 from dsmath.text import tokenizer
 from tests.conftest import ROOT
 from tests.train.conftest import CONFIG, ROW_LENGTH, make_tokenizer
+from tests.train.processes import metrics
 from tests.train.run_fit import LONG, fit
-
-TIMES = ("seconds", "tokens_per_second", "trained_tokens_per_second", "under_way_s", "goodput")
 
 
 def wait_for_step(workdir: Path, step: int, process: subprocess.Popen | None = None) -> None:
@@ -37,11 +36,6 @@ def wait_for_step(workdir: Path, step: int, process: subprocess.Popen | None = N
         if process is not None and process.poll() is not None:
             break
         time.sleep(0.001)
-
-
-def metrics(workdir: Path) -> list[dict]:
-    """The metrics but for timings."""
-    return [{k: v for k, v in r.items() if k not in TIMES} for r in journal.read(workdir / "metrics.jsonl")]
 
 
 def params(workdir: Path, step: int | None = None):
