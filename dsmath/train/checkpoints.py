@@ -5,15 +5,21 @@ and the config with its seed stands in WORKDIR/config.json. It appears whole or 
 at any moment. Every process writes what its devices hold; any number of processes reads it, onto any mesh.
 """
 
+import logging
+
 import jax
 import orbax.checkpoint as ocp
 
 from dsmath import runtime
 from dsmath.data.pipeline import Rows
+from dsmath.error import Preempted, UserError
 from dsmath.model.checkpoint import damage, disk_errors
 from dsmath.runs import Run
 from dsmath.train.step import TrainState
 
+log = logging.getLogger(__name__)
+
+SAVE_S = 600  # for which a process that has written its part waits for the others': where one fails, they can't tell
 LATE_S = 1800  # for which a process waits for the others to load and compile
 
 
@@ -30,7 +36,12 @@ class Checkpoints:
 
     def __init__(self, run: Run, *, keep: int, keep_every: int | None = None):
         self._folder = runtime.absolute(run.checkpoints)
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, keep_period=keep_every, cleanup_tmp_directories=True)
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep,
+            keep_period=keep_every,
+            cleanup_tmp_directories=True,
+            async_options=ocp.AsyncOptions(timeout_secs=SAVE_S),
+        )
         with disk_errors(self._folder):
             self._manager = ocp.CheckpointManager(self._folder, options=options)
 
@@ -72,9 +83,17 @@ class Checkpoints:
         return self
 
     def __exit__(self, error: type[BaseException] | None, *rest: object) -> None:
-        """Wait for the last save to be on disk, unless processes that it needs may be gone."""
+        """Wait for the last save to be on disk, unless processes that it needs may be gone.
+
+        Where a run ends by an error already, what becomes of that save is told, and is not what the run ends by.
+        """
         if error is not None and issubclass(error, jax.errors.JaxRuntimeError):
             return
-        with disk_errors(self._folder):
-            self._manager.wait_until_finished()
-            self._manager.close()
+        try:
+            with disk_errors(self._folder):
+                self._manager.wait_until_finished()
+                self._manager.close()
+        except (UserError, jax.errors.JaxRuntimeError) as e:
+            if error is None or issubclass(error, Preempted):  # which says that the step is saved
+                raise
+            log.warning("the last checkpoint is not whole: %s", str(e).splitlines()[0])

@@ -20,6 +20,7 @@ from tensorboardX.proto.summary_pb2 import Summary
 
 from dsmath import chips, journal, runtime
 from dsmath.config import Arch
+from dsmath.model.checkpoint import disk_errors
 from dsmath.runs import Run
 from dsmath.train.step import Metrics
 
@@ -76,8 +77,9 @@ class Recorder:
         record = self._write()
         if self._journal is not None and self._board is not None:
             self._journal.sync()
-            self._board.flush()
-            self._events.copy()
+            with disk_errors(self._events.local):
+                self._board.flush()
+                self._events.copy()
         return record
 
     def _write(self) -> dict[str, float] | None:
@@ -115,7 +117,8 @@ class Recorder:
         """Add a point to TensorBoard's curves of these names."""
         if self._board is not None:
             scalars = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
-            self._board.write_event(Event(wall_time=time.time(), step=step, summary=Summary(value=scalars)))
+            with disk_errors(self._events.local):
+                self._board.write_event(Event(wall_time=time.time(), step=step, summary=Summary(value=scalars)))
 
     def __enter__(self) -> "Recorder":
         return self
@@ -126,8 +129,9 @@ class Recorder:
             self.flush()
         if self._journal is not None and self._board is not None:
             self._journal.close()
-            self._board.close()
-            self._events.close()
+            with disk_errors(self._events.local):
+                self._board.close()
+                self._events.close()
 
 
 def _drop_after(path: Path, step: int) -> tuple[list[dict[str, float]], float]:

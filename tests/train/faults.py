@@ -108,7 +108,7 @@ def bad_batch(workdir: Path) -> Ended:
 
 def full_disk(workdir: Path) -> Ended:
     """No space is left on a disk of its own: it is said by name, and with space again the same command goes on."""
-    program, filler = started(workdir), workdir / "filler"
+    program, filler = started(workdir, SAVE_S=str(SILENCE_S)), workdir / "filler"
 
     def fill() -> None:
         with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):

@@ -1,6 +1,7 @@
-"""`dsmath`, but for two things that a test says by the environment.
+"""`dsmath`, but for three things that a test says by the environment.
 
-FAULTY_STEP is the step whose batch has weights that aren't numbers; HEARTBEAT_S, how long a process may be silent.
+FAULTY_STEP is the step whose batch has weights that aren't numbers; HEARTBEAT_S, how long a process may be silent;
+SAVE_S, how long one waits for the others to write their part of a checkpoint.
 """
 
 import itertools
@@ -11,6 +12,7 @@ import numpy as np
 from dsmath import runtime
 from dsmath.cli import main
 from dsmath.data import pipeline
+from dsmath.train import checkpoints
 
 whole = pipeline.batches
 
@@ -36,4 +38,5 @@ def batches(*args, **kwargs):
 if __name__ == "__main__":
     pipeline.batches = batches
     runtime.HEARTBEAT_S = int(os.environ.get("HEARTBEAT_S", runtime.HEARTBEAT_S))
+    checkpoints.SAVE_S = int(os.environ.get("SAVE_S", checkpoints.SAVE_S))
     main.main()
