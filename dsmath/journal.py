@@ -18,11 +18,12 @@ import logging
 import os
 import tempfile
 import time
+import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from dsmath import runtime
+from dsmath import storage
 from dsmath.error import UserError
 
 log = logging.getLogger(__name__)
@@ -38,8 +39,8 @@ class Journal:
     """
 
     def __init__(self, path: Path, *, durable: bool = True):
-        self.path = runtime.path(path)
-        self._local = runtime.is_local(self.path)
+        self.path = storage.path(path)
+        self._local = storage.is_local(self.path)
         self._durable = durable and self._local
         self._unsynced = False
         self._sync_at = time.monotonic() + SYNC_S
@@ -116,9 +117,9 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
 
 def numbered(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """`read` with the number of each record's line, from 1."""
-    path = runtime.path(path)
+    path = storage.path(path)
     try:
-        file = open(path, "rb") if runtime.is_local(path) else io.BytesIO(path.read_bytes())  # noqa: SIM115  closed below
+        file = open(path, "rb") if storage.is_local(path) else io.BytesIO(path.read_bytes())  # noqa: SIM115  closed below
     except OSError as e:
         raise UserError(f"cannot read {path}: {e.strerror or e}") from e
     bad = 0
@@ -166,10 +167,10 @@ def line(record: dict[str, Any]) -> str:
 
 def write(path: Path, lines: Iterable[str]) -> None:
     """Write a file whole or not at all; its folder is made."""
-    if not runtime.is_local(path):
+    if not storage.is_local(path):
         _put(path, "".join(lines).encode("utf-8", "backslashreplace"))
         return
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")  # hosts may share the folder
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "w", encoding="utf-8", errors="backslashreplace") as file:
@@ -190,7 +191,7 @@ def lock(path: Path) -> Iterator[None]:
 
     The lock goes with the process, however that ends; the empty file stays. On gs:// nothing is locked.
     """
-    if not runtime.is_local(path):
+    if not storage.is_local(path):
         yield
         return
     try:

@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dsmath import config, journal, runtime
+from dsmath import config, journal, storage
 from dsmath.error import UserError
 
 REFERENCE = "reference"  # the protocol that an evaluation's folder does not name
@@ -46,7 +46,7 @@ class Run:
     """The paths of one run."""
 
     def __init__(self, workdir: str | os.PathLike):
-        self.workdir = runtime.path(workdir)
+        self.workdir = storage.path(workdir)
         self.config = self.workdir / "config.json"
         self.data = self.workdir / "data"
         self.tokenizer = self.workdir / "tokenizer"
@@ -195,10 +195,10 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     disk is full.
     """
     try:
-        with runtime.build_folder(folder.with_name(f"{folder.name}.{os.getpid()}.tmp")) as temporary:
+        with storage.build_folder(folder.with_name(f"{folder.name}.{os.getpid()}.tmp")) as temporary:
             yield temporary
-            runtime.move_folder(temporary, folder)
-            if not runtime.is_local(folder):
+            storage.move_folder(temporary, folder)
+            if not storage.is_local(folder):
                 (folder / WHOLE).write_bytes(b"")
     except OSError as e:
         reason = e.strerror or e
@@ -207,4 +207,4 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 def is_whole(folder: Path) -> bool:
     """Whether `whole_folder` has written it."""
-    return folder.is_dir() if runtime.is_local(folder) else (folder / WHOLE).exists()
+    return folder.is_dir() if storage.is_local(folder) else (folder / WHOLE).exists()

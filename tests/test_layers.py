@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ANYONE = {"config", "error", "journal", "records", "runs", "runtime"}
+ANYONE = {"config", "error", "journal", "records", "runs", "runtime", "storage"}
 ROW = re.compile(r"^\| `dsmath/(\w+)(?:\.py)?` \|[^|]*\| ([^|]*) \|$", re.MULTILINE)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from absl import flags
 
-from dsmath import runtime
+from dsmath import runtime, storage
 from dsmath.cli import experiment
 from dsmath.config import need
 from dsmath.error import UserError
@@ -44,7 +44,7 @@ def _sharded(values: flags.FlagValues) -> dict[str, Any]:
 
     if given := [name for name in ("workdir", "step", "config") if values[name].value is not None]:
         raise UserError(f"--{given[0]} is of a run, --weights of none; give one of them")
-    sharded.write(runtime.path(values.out), folder.open_weights(Path(values.weights)))
+    sharded.write(storage.path(values.out), folder.open_weights(Path(values.weights)))
     return {"out": values.out, "weights": values.weights}
 
 
@@ -62,7 +62,7 @@ def _export(values: flags.FlagValues) -> dict[str, Any]:
     step, arch, params = subject.open_step(settings, run, values.step, make_mesh(settings.mesh))
     tokens = subject.tokenizer(settings, run)
     folder.save(
-        runtime.path(values.out),
+        storage.path(values.out),
         params,
         arch,
         bos=tokens.bos,

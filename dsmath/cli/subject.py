@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dsmath import config, runs, runtime
+from dsmath import config, runs, runtime, storage
 from dsmath.config import Arch, Start, need
 from dsmath.error import UserError
 from dsmath.text import template as templates
@@ -41,7 +41,7 @@ def tokenizer(settings: config.Config, run: runs.Run) -> tokenizers.Tokenizer:
 
         path = smollm2.fetch()
         return tokenizers.from_gguf(path, gguf.open_file(path))
-    return tokenizers.load(runtime.path(start.weights))
+    return tokenizers.load(storage.path(start.weights))
 
 
 def load(settings: config.Config, run: runs.Run, step: int | None, trained: "Params | None" = None) -> "Subject":

@@ -20,7 +20,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from dsmath import journal, runs, runtime
+from dsmath import journal, runs, storage
 from dsmath.config import Config, Data, need
 from dsmath.data import embedded, gsm8k
 from dsmath.data import source as sources
@@ -45,7 +45,7 @@ def prepare(config: Config, out: Path, data_dir: Path | None) -> dict[str, Any]:
     files, and a folder that can't be written.
     """
     data = _checked(config)
-    out = runtime.path(out)
+    out = storage.path(out)
     if (out / MANIFEST).exists():
         return _reuse(out, config, data_dir)
     inputs = {name: _inputs(SOURCES[name], config, out, data_dir) for name in data.sources}
@@ -56,10 +56,10 @@ def prepare(config: Config, out: Path, data_dir: Path | None) -> dict[str, Any]:
 
 
 def _write(config: Config, data: Data, inputs: dict[str, Inputs], out: Path) -> dict[str, Any]:
-    with runtime.build_folder(out / PARTIAL) as partial:
+    with storage.build_folder(out / PARTIAL) as partial:
         built = {name: _build(SOURCES[name], found, partial) for name, found in inputs.items()}
         for name in built:
-            runtime.move_folder(partial / ExampleBuilder.name / name, out / name)
+            storage.move_folder(partial / ExampleBuilder.name / name, out / name)
     manifest = {
         "settings": _settings(config),
         "data": dataclasses.asdict(data),
@@ -95,13 +95,13 @@ def examples(folder: Path, config: Config) -> Examples:
 
     Raises UserError if there is none, if it isn't all there, or if it was written for another config.
     """
-    folder = runtime.path(folder)
+    folder = storage.path(folder)
     manifest = _read_manifest(folder)
     runs.require_same(folder, manifest["settings"], _settings(config))
     for file in manifest["sha256"]:
         if not (folder / file).is_file():
             raise UserError(f"{folder / file} is missing; delete {folder / MANIFEST} and run `dsmath prepare` again")
-    local = folder if runtime.is_local(folder) else _cached(folder, manifest)
+    local = folder if storage.is_local(folder) else _cached(folder, manifest)
     found = [tfds.builder_from_directory(local / source["folder"]) for source in manifest["sources"].values()]
     return Examples([builder.as_data_source("train") for builder in found])
 
@@ -112,13 +112,13 @@ def _cached(folder: Path, manifest: dict[str, Any]) -> Path:
     Raises UserError if a file is not what was written.
     """
     name = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
-    copy = runtime.cache() / "data" / name
+    copy = storage.cache() / "data" / name
     if copy.is_dir():
         return copy
     log.info("copying the training set of %s to %s", folder, copy)
-    with runtime.build_folder(copy.with_name(f"{name}.{os.getpid()}.tmp")) as temporary:
+    with storage.build_folder(copy.with_name(f"{name}.{os.getpid()}.tmp")) as temporary:
         for file, digest in manifest["sha256"].items():
-            runtime.copy_file(folder / file, temporary / file)
+            storage.copy_file(folder / file, temporary / file)
             if _digest(temporary / file) != digest:
                 raise UserError(
                     f"{folder / file} is not what was written; delete {folder} and run `dsmath prepare` again"

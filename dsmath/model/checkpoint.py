@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import orbax.checkpoint as ocp
 
-from dsmath import runtime
+from dsmath import storage
 from dsmath.config import Arch
 from dsmath.error import UserError
 from dsmath.model import decoder
@@ -28,7 +28,7 @@ def restore(run: Run, step: int, arch: Arch, mesh: jax.sharding.Mesh, rules: Rul
     The mesh is of this process's devices: each process reads by itself what they need. Raises UserError if there is no
     such checkpoint, if it is damaged, or is not of this architecture.
     """
-    folder = runtime.absolute(run.checkpoints) / str(step)
+    folder = storage.absolute(run.checkpoints) / str(step)
     if not folder.is_dir():
         raise UserError(f"no checkpoint of step {step} in {folder.parent}; train first, or name another --workdir")
     abstract = jax.tree.map(

@@ -15,7 +15,7 @@ import ml_dtypes
 import numpy as np
 import safetensors
 
-from dsmath import runs, runtime
+from dsmath import runs, runtime, storage
 from dsmath.config import Arch
 from dsmath.error import UserError
 from dsmath.model import decoder, llama, stacking, torch_bin
@@ -126,7 +126,7 @@ def save(
     One tensor is in memory at a time. An earlier export in `folder` is replaced; raises UserError where something else
     is there, or the disk is full. Of several processes that hold the parameters, all call this and the first writes.
     """
-    folder = runtime.path(folder)
+    folder = storage.path(folder)
     shards = list(_shards(arch, params, KINDS[DTYPES[dtype]]))
     if not runtime.is_first():
         for piece in (piece for shard in shards for piece in shard):

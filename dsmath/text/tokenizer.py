@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import sentencepiece
 import tokenizers
 
-from dsmath import runtime
+from dsmath import storage
 from dsmath.error import UserError
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def load(path: Path) -> Tokenizer:
     bos and eos come from `tokenizer_config.json` beside a `tokenizer.json`; a bos counts only where `add_bos_token`
     is not false.
     """
-    path = runtime.path(path)
+    path = storage.path(path)
     if path.is_dir():
         found = [path / name for name in ("tokenizer.json", "tokenizer.model") if (path / name).exists()]
         if not found:

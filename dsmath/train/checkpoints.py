@@ -10,7 +10,7 @@ import logging
 import jax
 import orbax.checkpoint as ocp
 
-from dsmath import runtime
+from dsmath import storage
 from dsmath.data.pipeline import Rows
 from dsmath.error import Preempted, UserError
 from dsmath.model.checkpoint import damage, disk_errors
@@ -35,7 +35,7 @@ class Checkpoints:
     """The checkpoints of one run; a context. The last `keep` stay, and for good those of each `keep_every` steps."""
 
     def __init__(self, run: Run, *, keep: int, keep_every: int | None = None):
-        self._folder = runtime.absolute(run.checkpoints)
+        self._folder = storage.absolute(run.checkpoints)
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep,
             keep_period=keep_every,

@@ -18,7 +18,7 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 
-from dsmath import chips, journal, runtime
+from dsmath import chips, journal, storage
 from dsmath.config import Arch
 from dsmath.model.checkpoint import disk_errors
 from dsmath.runs import Run
@@ -53,7 +53,7 @@ class Recorder:
             self._kept_s = sum(record["seconds"] for record in kept)
             self._journal = journal.Journal(run.metrics)
             # The plain writer: SummaryWriter's thread dies on a full disk, and its queue then blocks the run for good.
-            self._events = runtime.Mirror(run.tensorboard)
+            self._events = storage.Mirror(run.tensorboard)
             self._board = EventsWriter(str(self._events.local / "events"), f".{os.getpid()}")
             restart = SessionLog(status=SessionLog.START)  # TensorBoard forgets what it had from this step on
             self._board.write_event(Event(wall_time=time.time(), step=start + 1, session_log=restart))

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from dsmath import runtime
+from dsmath import storage
 from dsmath.runs import Run
 
 STEPS = 3  # that are traced: one could be the one that a checkpoint delays
@@ -43,5 +43,5 @@ class Trace:
 @contextlib.contextmanager
 def _traced(folder: Path) -> Iterator[None]:
     """A trace, which jax writes to local folders alone."""
-    with contextlib.closing(runtime.Mirror(folder)) as mirror, jax.profiler.trace(str(mirror.local)):
+    with contextlib.closing(storage.Mirror(folder)) as mirror, jax.profiler.trace(str(mirror.local)):
         yield
