@@ -80,10 +80,12 @@ def silence(workdir: Path) -> Ended:
     """SIGSTOP to one process, as where a machine hangs: the other ends once it was silent for too long."""
     program, victim = started(workdir, HEARTBEAT_S=str(SILENCE_S)), random.randrange(2)
 
-    def hang() -> None:
+    def hang() -> float:
+        begun = time.monotonic()
         program.processes[victim].send_signal(signal.SIGSTOP)
         program.processes[1 - victim].wait(processes.ENDED_WITHIN_S)
         program.processes[victim].kill()
+        return begun
 
     ended = end(program, hang)
     assert ended.codes[1 - victim] not in (0, 2)
@@ -136,11 +138,10 @@ def started(workdir: Path, **environment: str) -> Program:
     return program
 
 
-def end(program: Program, fault: Callable[[], None]) -> Ended:
-    """How the program ends after the fault, with the time taken from when that was done."""
+def end(program: Program, fault: Callable[[], float | None]) -> Ended:
+    """How the program ends after the fault, timed from when that was done, or as the fault says."""
     try:
-        fault()
-        begun = time.monotonic()
+        begun = fault() or time.monotonic()
         codes = program.wait()
         seconds = time.monotonic() - begun
     finally:
