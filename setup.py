@@ -43,7 +43,7 @@ setup(
         "plan": [LIBTPU],
         "grade": ["math-verify==0.9.0"],
         "test": [
-            *("mypy", "pytest", "pytest-xdist", "ruff"),
+            *("hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"),
             *("accelerate", "torch==2.13.0", "transformers>=5.0"),
             "math-verify==0.9.0",
             LIBTPU,

@@ -113,8 +113,8 @@ class Eval:
     protocol: str  # a name in dsmath.rollout.protocols.PROTOCOLS
     samples: Count  # per problem
     limit: Count | None  # problems per suite; None for all
-    slots: Count  # sequences that are decoded at a time
-    cache_length: Count | None  # tokens a slot can hold; None for what the model has positions for
+    slots: Count  # sequences that a host decodes at a time
+    cache_length: Count | None  # tokens a sequence can have; None for what the model has positions for
     decode_steps: Count  # tokens decoded per dispatch
     max_new: Count | None  # tokens per generation; None for the protocol's own budget
     rounds: Count | None  # generations per problem in tool mode; None for the protocol's own
@@ -122,6 +122,7 @@ class Eval:
     top_p: Share
     top_k: Count | None  # None for all
     grader: str | None  # a name in dsmath.score.graders.GRADERS, "all", or None for the protocol's own
+    pool_share: Share = 0.9  # of the memory that the weights leave free, for keys and values of sequences
 
 
 @dataclasses.dataclass(frozen=True)

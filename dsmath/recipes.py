@@ -121,6 +121,7 @@ def evaluation(*suites: str, **changes: Any) -> ConfigDict:
             "limit": placeholder(int),
             "slots": 16,
             "cache_length": placeholder(int),
+            "pool_share": 0.9,
             "decode_steps": 8,
             "max_new": placeholder(int),
             "rounds": placeholder(int),

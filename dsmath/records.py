@@ -127,6 +127,8 @@ class Trajectory:
 
     elapsed_s: float = 0.0  # since the trajectory before, by the clock of the process that made both
     waited_s: float = 0.0  # of these, without anything to generate, for programs
+    put_backs: int = 0  # how often its sequence had to make room for others, and was computed again later
+    pool_use: float | None = None  # share of the generator's memory for sequences that was in use at its end
 
     @property
     def key(self) -> tuple[str, int]:
@@ -161,6 +163,8 @@ class Trajectory:
             **rest,
             "elapsed_s": round(self.elapsed_s, 4),
             "waited_s": round(self.waited_s, 4),
+            "put_backs": self.put_backs,
+            "pool_use": None if self.pool_use is None else round(self.pool_use, 4),
         }
 
     @classmethod
@@ -176,6 +180,8 @@ class Trajectory:
             programs=tuple(map(_program_from_json, values["programs"])),
             **{name: values[name] for name in ("sample", "mode", "seed", "protocol", "checkpoint", "step", "sandbox")},
             **{name: values[name] for name in ("elapsed_s", "waited_s")},
+            put_backs=values.get("put_backs", 0),
+            pool_use=values.get("pool_use"),
         )
 
 

@@ -25,6 +25,7 @@ TRAINING: Rules = {
     "batch": ("data", "fsdp"),
     "length": "context",  # query time
     "cache": None,  # key time
+    "pages": None,
     "rows": "data",  # of logits, whose classes take the other axes
     # weights
     "layers": None,
@@ -81,6 +82,14 @@ def host_mesh(shape: config.Mesh, process: int | None = None) -> Mesh:
     """The mesh over the devices of one process, by default this one: what a model is decoded on."""
     index = jax.process_index() if process is None else process
     return make_mesh(shape, [device for device in jax.devices() if device.process_index == index])
+
+
+def decoding_shape(shape: config.Mesh) -> config.Mesh:
+    """How the devices of a training mesh decode: `data` copies of the weights, each split over all the others, as no
+    step of decoding could wait for weights to be gathered.
+    """
+    others = (shape.fsdp, shape.context, shape.tensor)
+    return config.Mesh(data=shape.data, fsdp=1, tensor=-1 if min(others) < 1 else math.prod(others))
 
 
 def spec(axes: Axes, rules: Rules) -> PartitionSpec:
@@ -154,14 +163,30 @@ def local(tree: Any, axes: Any, shape: config.Mesh, rules: Rules) -> Any:
         )
     everywhere = Mesh(np.concatenate([mesh.devices for mesh in meshes]), AXES, axis_types=mine.axis_types)
 
-    def copy(names: Axes, x: jax.Array) -> jax.Array:
-        partition = spec(names, rules)
-        whole = jax.device_put(x, NamedSharding(everywhere, partition))
-        of_device = {shard.device: shard.data for shard in whole.addressable_shards}
-        parts = [of_device[device] for device in mine.devices.flat]
-        return jax.make_array_from_single_device_arrays(x.shape, NamedSharding(mine, partition), parts)
+    def spread(names: Axes, x: jax.Array) -> jax.Array:
+        return jax.device_put(x, NamedSharding(everywhere, spec(names, rules)))
 
-    return jax.tree.map(copy, axes, tree, is_leaf=_is_axes)
+    return part(jax.tree.map(spread, axes, tree, is_leaf=_is_axes), axes, mine, rules)
+
+
+def part(tree: Any, axes: Any, mesh: Mesh, rules: Rules) -> Any:
+    """A tree of arrays that lie on more devices, on those of `mesh` alone, each of which keeps what it has.
+
+    The devices of `mesh` must have all of it between them, split by the same rules.
+    """
+
+    def keep(names: Axes, x: jax.Array) -> jax.Array:
+        of_device = {shard.device: shard.data for shard in x.addressable_shards}
+        parts = [of_device[device] for device in mesh.devices.flat]
+        return jax.make_array_from_single_device_arrays(x.shape, NamedSharding(mesh, spec(names, rules)), parts)
+
+    return jax.tree.map(keep, axes, tree, is_leaf=_is_axes)
+
+
+def replicas(mesh: Mesh) -> list[Mesh]:
+    """The parts of a mesh that each decode with weights of their own: those along `tensor` split them between them."""
+    rows = mesh.devices.reshape(-1, 1, 1, 1, mesh.shape["tensor"])
+    return [Mesh(devices, AXES, axis_types=mesh.axis_types) for devices in rows]
 
 
 def _is_axes(node: Any) -> bool:

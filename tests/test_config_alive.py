@@ -24,8 +24,9 @@ from dsmath import config, runs
 from dsmath.cli import evaluate, subject, train
 from dsmath.config import Config
 from dsmath.data import mixture
+from dsmath.engine import memory
 from dsmath.error import UserError
-from dsmath.model import decoder, folder
+from dsmath.model import decoder, folder, paged
 from dsmath.records import Example, Source, Stop
 from dsmath.rollout.evaluation import Subject
 from dsmath.sandbox.client import Sandbox
@@ -169,6 +170,14 @@ def loaded(settings: Config) -> Seen:
     return answers, polls, wanted.name.rpartition("(")[2]
 
 
+def pooled(settings: Config) -> Seen:
+    """How many pages the engine's pool has, on a machine with room for four."""
+    page = paged.page_bytes(paged.XLA, settings.model, paged.XLA.page_tokens, "float32")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "_free", lambda device: 4 * page)
+        return subject.load(settings, runs.Run("run"), 0).generator._scheduler.pages.count
+
+
 @contextlib.contextmanager
 def scripted() -> Iterator[list[ScriptedGenerator]]:
     """In place of each model that is loaded, one that says always the same."""
@@ -265,6 +274,7 @@ NUDGES: dict[str, tuple[Callable[[Config], Seen], Any]] = {
     "eval.slots": (loaded, 1),
     "eval.cache_length": (loaded, 96),
     "eval.decode_steps": (loaded, 1),
+    "eval.pool_share": (pooled, 0.5),
     "eval.max_new": (evaluated, 25),
     "eval.rounds": (evaluated, 2),
     "eval.temperature": (evaluated, 0.5),

@@ -5,7 +5,8 @@ is the one that the run was trained with; --config may change what is evaluated 
 on where it was, on as many processes or any other number.
 
 The same command on every host shares out the problems. WORKDIR is a folder that all of them see, config.mesh is that of
-the devices of one. The first process waits for what the others were given, scores, and ends with the result.
+the devices of one: copies of the weights along `data`, each split over all the rest. The first process waits for what
+the others were given, scores, and ends with the result.
 
 Examples:
   dsmath evaluate --workdir runs/demo --limit 50

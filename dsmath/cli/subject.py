@@ -49,44 +49,56 @@ def load(settings: config.Config, run: runs.Run, step: int | None, trained: "Par
 
     `trained` are the parameters of that step where it is just being trained, on the devices of all processes.
     """
+    import jax
     import jax.numpy as jnp
 
+    from dsmath.engine import memory
     from dsmath.engine.engine import Engine
-    from dsmath.model import decoder
+    from dsmath.engine.replicas import Replicas
+    from dsmath.model import decoder, weights
     from dsmath.model.fingerprint import fingerprint
     from dsmath.rollout.evaluation import Subject
-    from dsmath.sharding import DECODING, host_mesh, local
+    from dsmath.sharding import DECODING, decoding_shape, host_mesh, local, part, place, replicas
     from dsmath.text.codec import end_tokens
 
     start, budgets = need(settings.start, "start"), need(settings.eval, "eval")
-    mesh, template = host_mesh(settings.mesh), templates.find(start.template)
-    tokens, dtype = tokenizer(settings, run), runtime.compute_dtype()
-    if trained is not None and step is not None:
-        arch, print_of = need(settings.model, "model"), fingerprint(trained)
-        params = local(decoder.cast(trained, dtype), decoder.axes(arch), settings.mesh, DECODING)
-    else:
-        step, arch, params = open_step(settings, run, step, mesh)
-        print_of = fingerprint(params)
+    arch, template = weights.arch_of(start.weights, settings.model), templates.find(start.template)
+    shape = decoding_shape(settings.mesh)
+    mesh, tokens, dtype = host_mesh(shape), tokenizer(settings, run), runtime.compute_dtype()
     check_vocabulary(tokens, arch)
+    if trained is not None and step is not None:
+        print_of = fingerprint(trained)
+        params = local(decoder.cast(trained, dtype), decoder.axes(arch), shape, DECODING)
+    else:
+        step, _, params = open_step(settings, run, step, mesh)
+        print_of = fingerprint(params)
+        params = decoder.cast(params, dtype)
     name = f"{start.weights} + {step} steps of {run.name}" if step else start.weights
-    engine = Engine(
-        decoder.unstack(decoder.cast(params, dtype)),
-        arch,
-        tokens,
-        end_tokens=end_tokens(template, tokens),
-        slots=budgets.slots,
-        cache_length=budgets.cache_length or arch.max_positions,
-        decode_steps=budgets.decode_steps,
-        mesh=mesh,
-        dtype=dtype,
-    )
+    length, meshes, axes = budgets.cache_length or arch.max_positions, replicas(mesh), decoder.unstacked_axes(arch)
+    params = jax.block_until_ready(place(decoder.unstack(params), axes, mesh, DECODING))  # before looking what is free
+    engines = [
+        Engine(
+            part(params, axes, one, DECODING),
+            arch,
+            tokens,
+            end_tokens=end_tokens(template, tokens),
+            slots=-(-budgets.slots // len(meshes)),
+            cache_length=length,
+            decode_steps=budgets.decode_steps,
+            pool_bytes=memory.share(one, budgets.pool_share, of=len(meshes)),
+            mesh=one,
+            dtype=dtype,
+        )
+        for one in meshes
+    ]
     facts = {
         "model": dataclasses.asdict(arch),
         "tokenizer": tokens.fingerprint,
-        "cache_length": budgets.cache_length or arch.max_positions,
+        "cache_length": length,
         "dtype": jnp.dtype(dtype).name,
     }
-    return Subject(engine, template, f"{name} ({print_of})", step, facts)
+    generator = engines[0] if len(engines) == 1 else Replicas(engines)
+    return Subject(generator, template, f"{name} ({print_of})", step, facts)
 
 
 def open_step(

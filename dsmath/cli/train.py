@@ -96,12 +96,10 @@ def _evaluate(
 
     train, arch = need(settings.train, "train"), need(settings.model, "model")
     parts = math.gcd(jax.local_device_count(), arch.num_kv_heads, arch.intermediate_size, arch.vocab_size)
-    copies, budgets = jax.local_device_count() // parts, need(settings.eval, "eval")
-    slots = math.ceil(budgets.slots / copies) * copies
     settings = dataclasses.replace(
         settings,
-        eval=dataclasses.replace(budgets, limit=train.eval_problems, slots=slots),
-        mesh=config.Mesh(data=copies, fsdp=1, tensor=parts),
+        eval=dataclasses.replace(need(settings.eval, "eval"), limit=train.eval_problems),
+        mesh=config.Mesh(data=-1, fsdp=1, tensor=parts),
     )
     console = rich.console.Console(stderr=True)
     found = evaluate.evaluate(settings, run, data_dir, step=step, console=console, trained=params)

@@ -3,7 +3,9 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Collection, Iterator
+from collections import deque
+from collections.abc import Callable, Collection
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,39 +14,59 @@ import numpy as np
 from dsmath import sharding
 from dsmath.config import Arch
 from dsmath.engine import device, sampling
-from dsmath.engine.slots import Lease, Seat, Slots
+from dsmath.engine.pages import Pages
+from dsmath.engine.scheduler import Lane, Plan, Scheduler, Sequence
 from dsmath.engine.stops import Watch, cut
 from dsmath.error import UserError
-from dsmath.model import cache as caches
-from dsmath.model import decoder
-from dsmath.model.cache import Cache
+from dsmath.model import decoder, paged
+from dsmath.model.paged import Pool
 from dsmath.records import Piece, Source, Stop
 from dsmath.sharding import DECODING
 from dsmath.text.codec import Codec, TokenCodec
-from dsmath.text.generator import Completion, Request, Sampling
+from dsmath.text.generator import Completion, Request
 from dsmath.text.template import Special
 from dsmath.text.tokenizer import Tokenizer
 
-LANE = 32  # tokens of a lane of an extension
-LANES = (1, 4, 16)  # lanes per dispatch: a program each
-SHORTEST_CACHE = 256  # tokens per slot; the cache grows from here over 384, 512, 768, 1024, ...
+LANE = 32  # tokens of a lane
+KNOWN = 2048  # known tokens that a dispatch takes at most
+COPIES = 32  # of pages, that one program makes
+
+
+@dataclasses.dataclass(frozen=True)
+class Pace:
+    """How a platform likes its dispatches."""
+
+    width: int  # lanes of a group: enough rows for its matrix units, few enough to be filled
+    ahead: int  # dispatches begun before the one before is read; on a CPU, host and device are the same
+    typical: int | None  # tokens a slot beyond which a pool needn't grow; a CPU's is the host's own memory
+
+
+PACES = {"cpu": Pace(width=4, ahead=0, typical=1024)}
+ACCELERATOR = Pace(width=16, ahead=1, typical=None)
 
 
 @dataclasses.dataclass
 class _Flight:
     """A dispatch whose results were not read yet."""
 
-    fresh: set[Lease]  # these got their first token, by an extension
-    decoded: list[Lease]  # all that ran
-    first_B: jax.Array  # by slot: last tokens before decoding
-    out_TB: jax.Array  # by slot: tokens that were decoded, -1 for none
+    rows: list[tuple[Sequence, int]]
+    out_TB: jax.Array
+
+
+class _Programs(NamedTuple):
+    """What is compiled: see dsmath/engine/device.py and `paged.copy`."""
+
+    dispatch: Callable[..., tuple[Pool, device.State, jax.Array]]
+    copy: Callable[[Pool, np.ndarray, np.ndarray], Pool]
 
 
 class Engine:
-    """Continuous batching. `params` are unstacked; with a mesh they are placed on it.
+    """Continuous batching on a paged cache. `params` are unstacked; with a mesh they are placed on it.
 
-    `end_tokens` end a generation, `cache_length` is the most tokens that a slot holds, `decode_steps` how many are
-    decoded per dispatch. The device computes while the host reads the texts of the dispatch before.
+    `end_tokens` end a generation, `slots` sequences are decoded at a time, each of at most `cache_length` tokens;
+    `decode_steps` tokens are decoded per dispatch. The pool of pages takes `pool_bytes` of each device, or less where
+    the slots won't ask for so many, which is the default. The device computes while the host reads texts and, on
+    accelerators, while it prepares the next dispatch.
     """
 
     def __init__(
@@ -57,6 +79,9 @@ class Engine:
         slots: int,
         cache_length: int,
         decode_steps: int,
+        pool_bytes: int | None = None,
+        page_tokens: int | None = None,
+        ahead: int | None = None,
         mesh: jax.sharding.Mesh | None = None,
         dtype: jax.typing.DTypeLike = jnp.float32,
     ):
@@ -67,25 +92,45 @@ class Engine:
             )
         self.codec: Codec = TokenCodec(tokenizer)
         self._arch, self._tokenizer, self._ends = arch, tokenizer, tuple(sorted(end_tokens))
-        self._decode_steps, self._mesh = decode_steps, mesh
-        self._slots = Slots(slots, cache_length)
-        self._split = 1 if mesh is None else mesh.shape["data"] * mesh.shape["fsdp"]  # lanes come in multiples of it
-        self._watches: dict[Lease, Watch] = {}
-        self._flight: _Flight | None = None
-        self._dtype = dtype
+        self._mesh, self._dtype = mesh, dtype
+        platform = jax.default_backend() if mesh is None else mesh.devices.flat[0].platform
+        pace = PACES.get(platform, ACCELERATOR)
+        self._paged = paged.by_platform(platform, arch, 1 if mesh is None else mesh.shape["tensor"])
+        size = page_tokens or self._paged.page_tokens
+        self._width = -(-cache_length // size)  # of tables
+        pages = max(self._width, slots * min(self._width, (pace.typical or cache_length) // size))
+        if pool_bytes is not None:
+            one = paged.page_bytes(self._paged, arch, size, dtype) // (1 if mesh is None else mesh.shape["tensor"])
+            pages = min(pages, pool_bytes // one)
+        if pages < self._width:
+            raise UserError(
+                f"config.eval.pool_share leaves room for {pages * size} tokens of keys and values, but a sequence may "
+                f"have {cache_length}; raise it, lower config.eval.cache_length, or split the weights over more devices"
+            )
+        self._scheduler = Scheduler(
+            Pages(pages, size),
+            rows=slots,
+            length=cache_length,
+            lane=LANE,
+            width=pace.width,
+            groups=KNOWN // LANE // pace.width,
+            steps=decode_steps,
+        )
+        self._ahead = pace.ahead if ahead is None else ahead
+        self._watches: dict[int, Watch] = {}  # by age
+        self._flights: deque[_Flight] = deque()
+        self._slots = slots
         self.load(params)
-        self._cache = self._empty_cache()
-        self._token_B = jnp.zeros(slots, jnp.int32)
-        self._compile()
+        self._programs, self._pool, self._state = self._compile(pages, size)
 
     def load(self, params: decoder.Params) -> None:
         """Take other parameters of the same architecture; nothing is compiled again. Raises RuntimeError if not idle.
 
         What is held was computed with the old ones, and is forgotten.
         """
-        if not self._slots.idle:
+        if not self.idle:
             raise RuntimeError("new parameters while sequences are generated; expected an idle engine")
-        self._slots.forget()
+        self._scheduler.forget()
         params = decoder.cast(params, self._dtype)
         if self._mesh is None:
             self._params = jax.device_put(params)
@@ -99,146 +144,149 @@ class Engine:
         """
         if missing := self._stop_ids(request) - set(self._ends):
             raise ValueError(f"request {request.id!r} stops at {sorted(missing)}; the engine ends at {self._ends}")
-        self._slots.submit(request)
+        self._scheduler.submit(request)
 
     def release(self, id: str) -> None:
         """Let go of a held sequence."""
-        self._slots.release(id)
+        self._scheduler.release(id)
 
     @property
     def idle(self) -> bool:
         """Whether no request is queued or running (held sequences don't count)."""
-        return self._slots.idle
+        return self._scheduler.idle
+
+    @property
+    def pool_use(self) -> float:
+        """The share of the pages that sequences use."""
+        return self._scheduler.pages.used
 
     def poll(self) -> list[Completion]:
         """Read what the device did, give it its next work, then see to the texts of what was read."""
-        news = self._read()
-        with contextlib.nullcontext() if self._mesh is None else jax.set_mesh(self._mesh):
-            self._dispatch()
-        return [done for seat, ids, over in news if (done := self._completion(seat, ids, over)) is not None]
+        news = self._read() if len(self._flights) > self._ahead else []
+        if not self._dispatch() and not news and self._flights:
+            news = self._read()
+        return [done for sequence, ids in news if (done := self._completion(sequence, ids)) is not None]
 
-    def _read(self) -> list[tuple[Seat, list[int], bool]]:
-        """Wait for the dispatch in flight -> per generation that goes on its new ids, and whether they are its last."""
-        if self._flight is None:
-            return []
-        flight, self._flight = self._flight, None
-        first_B, out_TB = jax.device_get((flight.first_B, flight.out_TB))
+    def _read(self) -> list[tuple[Sequence, list[int]]]:
+        """Wait for the oldest dispatch in flight -> per generation that goes on its new ids."""
+        flight = self._flights.popleft()
+        out_TB = jax.device_get(flight.out_TB)
         news = []
-        for lease in flight.decoded:
-            seat = self._slots.holder(lease)
-            if seat is None:  # a stop text had ended it while the dispatch ran
+        for sequence, row in flight.rows:
+            sequence.flights -= 1
+            if sequence.over:  # a stop text had ended it while the dispatch ran
                 continue
-            out_T = out_TB[:, lease.slot]
-            ids = [int(first_B[lease.slot])] * (lease in flight.fresh) + out_T[out_T >= 0].tolist()
-            seat.ids.extend(ids)
-            over = len(seat.ids) == seat.budget or seat.ids[-1] in self._ends
-            if over:
-                self._slots.finish(seat)
-            news.append((seat, ids, over))
+            ids = [int(id) for id in out_TB[:, row] if id != device.NOTHING]
+            if device.BROKEN in ids:
+                raise UserError(
+                    f"the model's logits after {sequence.length + ids.index(device.BROKEN)} tokens of "
+                    f"{sequence.request.id!r} are no numbers; its weights are broken: evaluate those of another step"
+                )
+            sequence.ids.extend(ids)
+            if ids:
+                news.append((sequence, ids))
+            if self._ended(sequence):
+                self._scheduler.finish(sequence)
         return news
 
-    def _dispatch(self) -> None:
-        """Start the extension of what can be admitted, and the next tokens of everything that runs."""
-        seated = self._slots.admit()
-        if not self._slots.running:
-            return
-        self._fit()
-        for seat in seated:
-            self._watches[seat.lease] = Watch(self._tokenizer, _texts(seat.request))
-        for lanes, draws in self._lanes(seated):
-            self._cache, self._token_B = self._extend(self._params, self._cache, self._token_B, lanes, draws)
-        seats = [self._slots.running.get(slot) for slot in range(self._slots.count)]
-        first_B = self._token_B
-        self._cache, self._token_B, out_TB = self._decode(
-            self._params,
-            self._cache,
-            first_B,
-            np.array([0 if s is None else s.length - bool(s.ids) for s in seats], np.int32),
-            np.array([0 if s is None else s.budget - max(len(s.ids), 1) for s in seats], np.int32),
-            sampling.draws([None if s is None else (s.request.sampling, s.request.id) for s in seats]),
-        )
-        self._flight = _Flight(
-            fresh={s.lease for s in seated}, decoded=[s.lease for s in seats if s], first_B=first_B, out_TB=out_TB
-        )
+    def _ended(self, sequence: Sequence) -> bool:
+        return sequence.length == sequence.limit or (bool(sequence.ids) and sequence.ids[-1] in self._ends)
 
-    def _lanes(self, seated: list[Seat]) -> Iterator[tuple[device.Lanes, sampling.Draws | None]]:
-        """What the cache lacks of the seated requests, cut into lanes, and these into dispatches of few sizes."""
-        cuts = [(seat, start) for seat in seated for start in range(seat.shared, len(seat.request.ids), LANE)]
-        while cuts:
-            size = self._split * next(n for n in LANES if n * self._split >= len(cuts) or n == LANES[-1])
-            part, cuts = cuts[:size], cuts[size:]
-            lanes = device.Lanes(
-                tokens_BT=np.zeros((size, LANE), np.int32),
-                slot_B=np.full(size, self._slots.count, np.int32),
-                start_B=np.zeros(size, np.int32),
-                last_B=np.full(size, -1, np.int32),
+    def _dispatch(self) -> bool:
+        """Start what the scheduler plans. Whether there was anything."""
+        plan = self._scheduler.plan()
+        if plan is None:
+            return False
+        with contextlib.nullcontext() if self._mesh is None else jax.set_mesh(self._mesh):
+            for source_C, target_C in self._copies(plan.copies):
+                self._pool = self._programs.copy(self._pool, source_C, target_C)
+            self._pool, self._state, out_TB = self._programs.dispatch(
+                self._params, self._pool, self._state, self._orders(plan), self._draws()
             )
-            for i, (seat, start) in enumerate(part):
-                ids = seat.request.ids[start : start + LANE]
-                lanes.tokens_BT[i, : len(ids)] = ids
-                lanes.slot_B[i] = seat.lease.slot
-                lanes.start_B[i] = start
-                if start + len(ids) == len(seat.request.ids):
-                    lanes.last_B[i] = len(ids) - 1
-            rows: list[tuple[Sampling, str] | None] = [(seat.request.sampling, seat.request.id) for seat, _ in part]
-            yield lanes, sampling.draws(rows + [None] * (size - len(part)))
+        rows = [(sequence, sequence.row) for sequence in plan.sequences if sequence.row is not None]
+        self._flights.append(_Flight(rows, out_TB))
+        return True
 
-    def _fit(self) -> None:
-        """Give the cache the shortest length of the ladder that holds the next dispatch; attention sweeps all of it."""
-        needed = self._slots.needed(self._decode_steps)
-        length = caches.length(self._cache)
-        if needed > length or self._rung(needed + needed // 4) < length:
-            self._cache = self._resize(self._cache, length=self._rung(needed))
+    def _copies(self, copies: list[tuple[int, int]]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Copies of pages in dispatches of one size."""
+        found = []
+        for i in range(0, len(copies), COPIES):
+            part = copies[i : i + COPIES]
+            source_C, target_C = np.array(part + [(0, paged.NO_PAGE)] * (COPIES - len(part)), np.int32).T
+            found.append((source_C, target_C))
+        return found
 
-    def _rung(self, needed: int) -> int:
-        length = SHORTEST_CACHE
-        while length < needed:
-            length += length // 2 if length & (length - 1) == 0 else length // 3
-        return min(length, self._slots.length)
+    def _orders(self, plan: Plan) -> device.Orders:
+        table_BP = np.full((self._slots, self._width), paged.NO_PAGE, np.int32)
+        for sequence in self._scheduler.running:
+            table_BP[sequence.row, : len(sequence.pages)] = sequence.pages
+        halted_B = np.zeros(self._slots, bool)
+        halted_B[plan.halted] = True
+        return device.Orders(table_BP, halted_B, self._lanes(plan.groups), len(plan.groups), plan.steps)
 
-    def _completion(self, seat: Seat, new: list[int], over: bool) -> Completion | None:
+    def _lanes(self, groups: list[list[Lane]]) -> device.Lanes:
+        shape = self._scheduler.groups, self._scheduler.width
+        lanes = device.Lanes(
+            tokens_GWT=np.zeros((*shape, LANE), np.int32),
+            row_GW=np.full(shape, self._slots, np.int32),
+            start_GW=np.zeros(shape, np.int32),
+            last_GW=np.full(shape, -1, np.int32),
+            left_GW=np.zeros(shape, np.int32),
+        )
+        for g, group in enumerate(groups):
+            for w, (sequence, start, ids, last) in enumerate(group):
+                lanes.tokens_GWT[g, w, : len(ids)] = ids
+                lanes.row_GW[g, w] = sequence.row
+                lanes.start_GW[g, w] = start
+                if last:
+                    lanes.last_GW[g, w] = len(ids) - 1
+                    lanes.left_GW[g, w] = sequence.limit - sequence.target - 1
+        return lanes
+
+    def _draws(self) -> sampling.Draws | None:
+        by_row = {sequence.row: sequence.request for sequence in self._scheduler.running}
+        rows = [by_row.get(row) for row in range(self._slots)]
+        return sampling.draws([None if r is None else (r.sampling, r.id) for r in rows])
+
+    def _completion(self, sequence: Sequence, new: list[int]) -> Completion | None:
         """What a generation came to, if it is over or has met a stop text."""
-        ended = seat.ids[-1] in self._ends
-        stopped = self._watches[seat.lease].extend(new)
+        texts = [stop for stop in sequence.request.stop if isinstance(stop, str)]
+        watch = self._watches.setdefault(sequence.age, Watch(self._tokenizer, texts))
+        over, stopped = sequence.over, watch.extend(new)
         if not over and not stopped:
             return None
         if not over:
-            self._slots.finish(seat)
-        del self._watches[seat.lease]
-        ids, text, tail, stopped = cut(self._tokenizer, seat.ids[: len(seat.ids) - ended], _texts(seat.request))
+            self._scheduler.finish(sequence)
+        del self._watches[sequence.age]
+        ended = sequence.ids[-1] in self._ends
+        ids, text, tail, stopped = cut(self._tokenizer, sequence.ids[: len(sequence.ids) - ended], texts)
         end: tuple[int, ...] = ()
         if stopped:
             stop = Stop.TEXT
         elif ended:
-            end = (seat.ids[-1],)
-            stop = Stop.TEXT if seat.ids[-1] in self._stop_ids(seat.request) else Stop.END
+            end = (sequence.ids[-1],)
+            stop = Stop.TEXT if sequence.ids[-1] in self._stop_ids(sequence.request) else Stop.END
         else:
             stop = Stop.LENGTH
         piece = Piece(Source.MODEL, text, ids + self._tokenizer.encode(tail))
-        return Completion(id=seat.request.id, piece=piece, end=end, stop=stop)
+        return Completion(sequence.request.id, piece, end, stop, sequence.put_backs)
 
     def _stop_ids(self, request: Request) -> set[int]:
         return {self._tokenizer.special(stop.name) for stop in request.stop if isinstance(stop, Special)}
 
-    def _empty_cache(self) -> Cache:
-        cache = caches.empty(self._arch, self._slots.count, self._rung(1), self._dtype)
-        if self._mesh is not None:
-            cache = sharding.place(cache, caches.axes(self._arch), self._mesh, DECODING)
-        return cache
-
-    def _compile(self) -> None:
-        """Bind what is static. With a mesh the cache keeps its sharding from program to program."""
-        arch, mesh = self._arch, self._mesh
+    def _compile(self, pages: int, size: int) -> tuple[_Programs, Pool, device.State]:
+        """The programs with what is static bound, and what they work on. With a mesh the pool keeps its sharding."""
+        arch, ways, mesh = self._arch, self._paged, self._mesh
         kept, whole = None, None
         if mesh is not None:
-            kept = sharding.shardings(caches.axes(arch), mesh, DECODING)
+            kept = sharding.shardings(paged.axes(ways, arch), mesh, DECODING)
             whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-        extend = functools.partial(device.extend, arch=arch)
-        decode = functools.partial(device.decode, arch=arch, steps=self._decode_steps, ends=self._ends)
-        self._extend = jax.jit(extend, donate_argnums=1, out_shardings=(kept, whole))
-        self._decode = jax.jit(decode, donate_argnums=1, out_shardings=(kept, whole, whole))
-        self._resize = jax.jit(caches.resize, static_argnames="length", out_shardings=kept)
-
-
-def _texts(request: Request) -> list[str]:
-    return [stop for stop in request.stop if isinstance(stop, str)]
+        dispatch = functools.partial(
+            device.dispatch, arch=arch, paged=ways, steps=self._scheduler.steps, ends=self._ends
+        )
+        programs = _Programs(
+            dispatch=jax.jit(dispatch, donate_argnums=(1, 2), out_shardings=(kept, whole, whole)),
+            copy=jax.jit(paged.copy, donate_argnums=0, out_shardings=kept),
+        )
+        pool = jax.jit(lambda: paged.pool(ways, arch, pages, size, self._dtype), out_shardings=kept)()
+        return programs, pool, jax.device_put(device.start(self._slots), whole)

@@ -1,4 +1,4 @@
-"""Attention: one function for training, prefill and decoding, told what is visible."""
+"""Attention over packed rows, plainly: what the kernels of training must equal."""
 
 from typing import NamedTuple
 
@@ -16,19 +16,10 @@ class Packed(NamedTuple):
     start: int = 0
 
 
-class Cached(NamedTuple):
-    """A cache: a query sees it up to and including its own position."""
-
-    positions_BT: jax.Array
-
-
-Visible = Packed | Cached
-
-
-def attention(q_BTNH: jax.Array, k_BKSH: jax.Array, v_BKSH: jax.Array, visible: Visible) -> jax.Array:
+def attention(q_BTNH: jax.Array, k_BKSH: jax.Array, v_BKSH: jax.Array, visible: Packed) -> jax.Array:
     """Scaled dot-product attention with grouped key/value heads -> [B, T, N, H]; scores and softmax in f32.
 
-    Keys and values come with the heads before the time, which is how a cache is read without being transposed.
+    Keys and values come with the heads before the time.
     A query that may see no key (padding) gets the mean of the values, which nothing reads.
     """
     B, T, N, H = q_BTNH.shape
@@ -44,13 +35,10 @@ def attention(q_BTNH: jax.Array, k_BKSH: jax.Array, v_BKSH: jax.Array, visible: 
     return o_BKQH.reshape(B, N, T, H).swapaxes(1, 2)
 
 
-def mask(visible: Visible, keys: int) -> jax.Array:
+def mask(visible: Packed, keys: int) -> jax.Array:
     """What each query sees of so many keys, as a dense mask [B, T, S]."""
-    match visible:
-        case Packed(segments_BS, start):
-            segments_BT = segments_BS[:, start:]
-            same_BTS = segments_BT[:, :, None] == segments_BS[:, None, :]
-            past_TS = jnp.tri(keys - start, keys, start, dtype=bool)
-            return same_BTS & past_TS & (segments_BT > 0)[:, :, None]
-        case Cached(positions_BT):
-            return jnp.arange(keys) <= positions_BT[:, :, None]
+    segments_BS, start = visible
+    segments_BT = segments_BS[:, start:]
+    same_BTS = segments_BT[:, :, None] == segments_BS[:, None, :]
+    past_TS = jnp.tri(keys - start, keys, start, dtype=bool)
+    return same_BTS & past_TS & (segments_BT > 0)[:, :, None]

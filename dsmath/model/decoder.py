@@ -11,14 +11,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
 from dsmath.config import Arch
-from dsmath.model import cache as caches
 from dsmath.model import kernels, layers, remat
-from dsmath.model.attention import Cached, attention
-from dsmath.model.cache import Cache
+from dsmath.model.paged import Paged, Pool, Spans
 from dsmath.sharding import DECODING, TRAINING, Axes, Rules, constrain, gathered
 
 Params = dict[str, Any]
@@ -47,7 +44,7 @@ class Block(nnx.Module):
     def __call__(
         self, x_BTD: jax.Array, positions_BT: jax.Array, attend: Attend, rules: Rules
     ) -> tuple[jax.Array, Any]:
-        """The stream after this layer, and what `attend` wants kept (the cache's new content, or None)."""
+        """The stream after this layer, and what `attend` wants kept (the pages' new content, or None)."""
         h_BTD = layers.rms_norm(x_BTD, self.attn_norm[...], eps=self.eps)
         q_BTNH = layers.rope(_project(h_BTD, self.q[...]), positions_BT, theta=self.theta)
         k_BTKH = layers.rope(_project(h_BTD, self.k[...]), positions_BT, theta=self.theta)
@@ -119,42 +116,40 @@ def hidden(
     return layers.rms_norm(x_BTD, params["norm"], eps=arch.norm_eps)
 
 
-def logits(params: Params, hidden_BTD: jax.Array) -> jax.Array:
-    """Next-token logits [B, T, V] in f32. A tied head is the embedding."""
+def logits(params: Params, hidden: jax.Array) -> jax.Array:
+    """Next-token logits [..., V] in f32 of last hidden states [..., D]. A tied head is the embedding."""
     head_VD = params.get("head", params["embed"])
-    return jnp.einsum("btd,vd->btv", hidden_BTD, head_VD, preferred_element_type=jnp.float32)
+    return jnp.einsum("...d,vd->...v", hidden, head_VD, preferred_element_type=jnp.float32)
 
 
 def extend(
     params: Params,
-    tokens_BT: jax.Array | np.ndarray,
-    start_B: jax.Array | np.ndarray,
-    cache: Cache,
+    tokens_T: jax.Array,
+    spans: Spans,
+    pool: Pool,
     *,
     arch: Arch,
-    rows_B: jax.Array | np.ndarray | None = None,
+    paged: Paged,
     rules: Rules = DECODING,
-) -> tuple[jax.Array, Cache]:
-    """Append T tokens to each sequence of a cache -> last hidden states [B, T, D] and the cache.
+) -> tuple[jax.Array, Pool]:
+    """Append stretches of tokens to their sequences -> last hidden states [T, D] and the pool with them.
 
-    `params` are unstacked. `start_B` is how many tokens a sequence holds already: prefill starts from 0, decoding has
-    T = 1. `rows_B` says which row of the cache each row of tokens goes to, by default its own. Several may go on one
-    another in the same cache row, as every layer writes all its keys and values before it reads any. Padding goes at
-    the end of a sequence: what it writes lies behind the sequence's length, is seen by no real token and is overwritten
-    later. What falls off the cache is dropped: the caller guards capacity.
+    `params` are unstacked. Several stretches may go on one another in the same sequence, as every layer writes all its
+    keys and values before it reads any. Padding goes at the end of a stretch: what it writes lies behind the sequence's
+    length, is seen by no real token and is overwritten later.
     """
-    positions_BT = jnp.asarray(start_B)[:, None] + jnp.arange(tokens_BT.shape[1])
-    x_BTD = params["embed"][tokens_BT]
+    places, positions_1T = spans.places(paged.size(pool[0])), spans.positions_T[None]
+    x_1TD = params["embed"][tokens_T][None]
     kept = []
-    for weights, past in zip(params["layers"], cache, strict=True):
+    for weights, past in zip(params["layers"], pool, strict=True):
 
-        def attend(q_BTNH, k_BTKH, v_BTKH, past=past):
-            present = caches.write(past, (k_BTKH, v_BTKH), rows_B, positions_BT)
-            return attention(q_BTNH, *caches.read(present, rows_B), Cached(positions_BT)), present
+        def attend(q_1TNH, k_1TKH, v_1TKH, past=past):
+            present = paged.write(past, k_1TKH[0], v_1TKH[0], places)
+            return paged.attend(q_1TNH[0], present, spans)[None], present
 
-        x_BTD, layer_cache = _block(arch, _turn_back(arch, weights))(x_BTD, positions_BT, attend, rules)
-        kept.append(layer_cache)
-    return layers.rms_norm(x_BTD, params["norm"], eps=arch.norm_eps), tuple(kept)
+        x_1TD, layer = _block(arch, _turn_back(arch, weights))(x_1TD, positions_1T, attend, rules)
+        kept.append(layer)
+    return layers.rms_norm(x_1TD, params["norm"], eps=arch.norm_eps)[0], tuple(kept)
 
 
 def unstack(params: Params) -> Params:

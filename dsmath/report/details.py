@@ -98,9 +98,15 @@ def _costs(summaries: list[Summary]) -> Sheet:
         cost = summary["cost"]
         waiting = "" if cost["waiting_share"] is None else f"{100 * cost['waiting_share']:.1f}%"
         counts = ("" if cost[key] is None else f"{cost[key]:,.0f}" for key in ("generated_tokens", "tokens_per_s"))
-        rows.append((*run_cells(summary), *counts, f"{cost['wall_s']:,.1f}", waiting))
-    header = ("Suite", "Mode", "Step", "Generated tokens", "Tokens/s", "Wall s", "Waiting")
-    return Sheet("Cost", header, rows, "Waiting: share of the time in which all responses waited for programs.")
+        pool = "" if cost.get("pool_use") is None else f"{100 * cost['pool_use']:.1f}%"
+        put_backs = f"{cost.get('put_backs', 0):,}"
+        rows.append((*run_cells(summary), *counts, f"{cost['wall_s']:,.1f}", waiting, pool, put_backs))
+    header = ("Suite", "Mode", "Step", "Generated tokens", "Tokens/s", "Wall s", "Waiting", "Pool", "Put back")
+    note = (
+        "Waiting: share of the time in which all responses waited for programs. Pool: share of the memory for "
+        "sequences in use, on average. Put back: sequences that made room for others and were computed again."
+    )
+    return Sheet("Cost", header, rows, note)
 
 
 def breakdown_rows(summaries: list[Summary]) -> list[dict[str, Any]]:

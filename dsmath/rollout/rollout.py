@@ -80,6 +80,7 @@ class _Response:
     generations: int = 0
     stop: Stop = Stop.TOO_LONG
     programs: list[Program] = dataclasses.field(default_factory=list)
+    put_backs: int = 0
 
     @property
     def id(self) -> str:
@@ -163,6 +164,7 @@ class _Machine:
 
     def _generated(self, response: _Response, completion: Completion) -> None:
         response.stop = completion.stop
+        response.put_backs += completion.put_backs
         stripped = self.generator.codec.cut(completion.piece, len(completion.piece.text.rstrip()))
         if self.setup.mode == POT and (code := programs.whole(completion.piece.text)):
             self._write(response, stripped)
@@ -249,6 +251,8 @@ class _Machine:
             sandbox=self.sandbox.level,
             elapsed_s=now - self.clock,
             waited_s=self.waited_s,
+            put_backs=response.put_backs,
+            pool_use=self.generator.pool_use,
         )
         self.clock, self.waited_s = now, 0.0
         self.finished.append(trajectory)

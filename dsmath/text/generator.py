@@ -61,6 +61,7 @@ class Completion:
     piece: Piece
     end: tuple[int, ...]
     stop: Stop  # Stop.TEXT for a special token of the request's `stop`, too
+    put_backs: int = 0  # how often it had to make room for others, and was computed again later
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -85,3 +86,7 @@ class Generator(Protocol):
     @property
     def idle(self) -> bool:
         """Whether no request is queued or running (held sequences don't count)."""
+
+    @property
+    def pool_use(self) -> float | None:
+        """The share of its memory for sequences that they use; None where that isn't known."""

@@ -1,4 +1,4 @@
-"""A small world to generate in: a random decoder that writes varied ASCII, and engines of 1, 3 and 16 slots over it."""
+"""A small world to generate in: a random decoder that writes varied ASCII, and engines over it."""
 
 import functools
 
@@ -9,7 +9,7 @@ import pytest
 
 from dsmath.config import Arch
 from dsmath.engine.engine import Engine
-from dsmath.model import decoder
+from dsmath.model import decoder, paged
 from dsmath.records import Piece, Source
 from dsmath.text import tokenizer as tokenizers
 from dsmath.text.generator import Completion, Request, Sampling
@@ -27,7 +27,8 @@ ARCH = Arch(
     tie_embeddings=False,
     max_positions=1024,
 )
-CACHE = 320  # tokens of a slot: more than the shortest cache, so that it has to grow
+CACHE = 320  # tokens of a sequence
+PAGE = 16  # tokens, so that most sequences have several
 GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0, seed=0)
 
 
@@ -57,10 +58,13 @@ def params(tokenizer) -> decoder.Params:
 
 @pytest.fixture(scope="session")
 def engine(params, tokenizer, ends):
-    """Makes engines; those of the same slots and steps are the same one, since compiling is what takes time."""
+    """Makes engines; those of the same numbers are the same one, since compiling is what takes time. The pool has so
+    many pages, or as many as the slots may ask for.
+    """
+    page_bytes = paged.page_bytes(paged.XLA, ARCH, PAGE, jnp.float32)
 
     @functools.lru_cache
-    def make(slots: int, decode_steps: int = 8) -> Engine:
+    def make(slots: int, decode_steps: int = 8, *, pages: int | None = None, ahead: int | None = None) -> Engine:
         return Engine(
             decoder.unstack(params),
             ARCH,
@@ -69,6 +73,9 @@ def engine(params, tokenizer, ends):
             slots=slots,
             cache_length=CACHE,
             decode_steps=decode_steps,
+            pool_bytes=None if pages is None else pages * page_bytes,
+            page_tokens=PAGE,
+            ahead=ahead,
         )
 
     return make
@@ -82,7 +89,7 @@ def argmax_loop(params, ends):
     def best(tokens_1T, length):
         ones, positions = jnp.ones_like(tokens_1T), jnp.arange(tokens_1T.shape[1])[None]
         hidden = decoder.hidden(params, tokens_1T, positions, ones, arch=ARCH, keep=None)
-        return jnp.argmax(decoder.logits(params, hidden[:, length - 1][:, None])[0, 0])
+        return jnp.argmax(decoder.logits(params, hidden[0, length - 1]))
 
     @functools.lru_cache
     def generate(ids: tuple[int, ...], max_new: int) -> tuple[int, ...]:

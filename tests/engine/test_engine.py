@@ -12,7 +12,7 @@ from dsmath.model import decoder
 from dsmath.records import Stop
 from dsmath.text.generator import Sampling
 from dsmath.text.template import Special
-from tests.engine.conftest import ARCH, CACHE, GREEDY, prompts, request, run
+from tests.engine.conftest import ARCH, CACHE, GREEDY, PAGE, prompts, request, run
 
 SAMPLED = Sampling(temperature=0.8, top_p=0.9, top_k=50, seed=7)
 
@@ -29,11 +29,15 @@ def test_answers_vary_and_some_end_early(greedy, ends):
     assert 2 < sum(answer[-1] in ends for answer in answers) < 18
 
 
-@pytest.mark.parametrize("slots", [1, 3, 16])
-def test_greedy_is_the_argmax_of_full_forward_passes_at_any_batch_size_and_order(engine, greedy, ends, slots):
+@pytest.mark.parametrize(
+    ("slots", "more"),
+    [(1, {}), (3, {}), (16, {}), (64, {}), (3, {"ahead": 1}), (16, {"ahead": 1}), (16, {"pages": 21})],
+    ids=str,
+)
+def test_greedy_is_the_argmax_of_full_forward_passes_at_any_batch_size_and_order(engine, greedy, ends, slots, more):
     requests = [request(id, ids) for id, ids, _ in greedy]
     random.Random(slots).shuffle(requests)
-    done = run(engine(slots), requests)
+    done = run(engine(slots, **more), requests)
     for id, _, answer in greedy:
         assert done[id].ids == answer
         assert done[id].stop == (Stop.END if answer[-1] in ends else Stop.LENGTH)
@@ -53,6 +57,32 @@ def test_samples_depend_on_request_and_seed_alone(engine, greedy):
     assert all(again[r.id].ids != alone[r.id].ids for r in requests)
     twins = run(engine(16), [dataclasses.replace(requests[0], id=id) for id in ("x", "y")])
     assert twins["x"].ids != twins["y"].ids
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_sequences_that_are_put_back_give_the_same_samples(engine, greedy, ahead):
+    requests = [
+        request(f"{id}#{i}", ids[:LANE], max_new=200, sampling=SAMPLED) for i in range(3) for id, ids, _ in greedy
+    ]
+    crowded, roomy = run(engine(16, pages=21, ahead=ahead), requests), run(engine(3), requests)
+    assert sum(done.put_backs for done in crowded.values()) > 2
+    assert not any(done.put_backs for done in roomy.values())
+    assert {id: done.ids for id, done in crowded.items()} == {id: done.ids for id, done in roomy.items()}
+
+
+def test_samples_of_a_problem_share_its_prompt_and_are_those_of_one_alone(engine, greedy):
+    _, ids, _ = max(greedy, key=lambda g: len(g[1]))
+    requests = [request(f"p#{i}", ids, sampling=SAMPLED) for i in range(6)]
+    e = engine(16)
+    for r in requests:
+        e.submit(r)
+    e.poll()
+    e.poll()
+    running = e._scheduler.running
+    assert len(running) == 6
+    assert len({s.pages[0] for s in running}) == 1  # of one page there are six users
+    assert len({s.pages[len(ids) // PAGE] for s in running}) == 6  # the last one is copied before it is written
+    assert run(e, []) == {r.id: run(engine(1), [r])[r.id] for r in requests}
 
 
 def test_rows_of_one_batch_are_drawn_each_by_its_own_sampling(engine, greedy, argmax_loop):
@@ -87,9 +117,8 @@ def test_going_on_computes_only_what_is_new(engine, greedy):
     id, ids, _ = greedy[0]
     first = run(e, [request(id, ids, max_new=9, hold=True)])[id].ids
     e.submit(request(id, ids + first + (5, 6), max_new=1))
-    e.poll()
-    (seat,) = e._slots.running.values()
-    assert seat.shared == len(ids) + len(first) - 1  # the last token generated was never put in
+    (sequence,) = e._scheduler._waiting
+    assert sequence.reach == len(ids) + len(first) - 1  # the last token generated was never put in
     run(e, [])
 
 
@@ -111,14 +140,14 @@ def test_others_decode_while_a_sequence_is_held(engine, greedy):
     assert greedy[0][2][:9] + rest.ids == greedy[0][2]
 
 
-def test_a_held_sequence_gives_way_and_going_on_from_it_changes_nothing(engine, greedy):
-    e = engine(1)
+def test_a_held_sequence_gives_way_and_going_on_from_it_changes_nothing(engine, greedy, argmax_loop):
+    e = engine(1, pages=CACHE // PAGE)
     run(e, [request("held", greedy[0][1], max_new=5, hold=True)])
-    id, ids, answer = greedy[1]
-    assert run(e, [request(id, ids)])[id].ids == answer
+    long = (greedy[1][1] * 300)[:290]
+    assert run(e, [request("long", long, max_new=20)])["long"].ids == argmax_loop(long, 20)
+    assert not e._scheduler._held
     rest = run(e, [request("held", greedy[0][1] + greedy[0][2][:5], max_new=35)])["held"]
     assert greedy[0][2][:5] + rest.ids == greedy[0][2]
-    e.release("held")
 
 
 def test_new_parameters_answer_like_a_fresh_engine_and_nothing_is_compiled_again(params, tokenizer, ends, greedy):
@@ -126,7 +155,7 @@ def test_new_parameters_answer_like_a_fresh_engine_and_nothing_is_compiled_again
     e = Engine(decoder.unstack(params), ARCH, tokenizer, **rest)
     id, ids, answer = greedy[0]
     assert run(e, [request(id, ids, hold=True)])[id].ids == answer
-    compiled = [program._cache_size() for program in (e._extend, e._decode)]
+    compiled = e._programs.dispatch._cache_size()
     other = params | {"norm": params["norm"] * jnp.linspace(0.5, 1.5, ARCH.hidden_size)}
     e.load(decoder.unstack(other))
     assert run(e, [request(id, ids + answer[:3], max_new=20)])[id].ids != answer[3:23]
@@ -134,7 +163,7 @@ def test_new_parameters_answer_like_a_fresh_engine_and_nothing_is_compiled_again
         decoder.unstack(other), ARCH, tokenizer, end_tokens=ends, slots=3, cache_length=CACHE, decode_steps=8
     )
     assert run(e, [request("x", ids)])["x"].ids == run(fresh, [request("x", ids)])["x"].ids
-    assert [program._cache_size() for program in (e._extend, e._decode)] == compiled
+    assert e._programs.dispatch._cache_size() == compiled
     e.submit(request("y", ids))
     with pytest.raises(RuntimeError, match="expected an idle engine"):
         e.load(decoder.unstack(params))
@@ -183,20 +212,26 @@ def test_a_prompt_without_room_for_an_answer_is_refused_and_nothing_else_is_lost
     id, ids, answer = greedy[0]
     e.submit(request(id, ids))
     e.poll()
-    with pytest.raises(UserError, match=rf"{CACHE} tokens.*holds {CACHE} .*config.eval.cache_length to {CACHE + 1}"):
+    with pytest.raises(UserError, match=rf"room for {CACHE} .*config.eval.cache_length to {CACHE + 1}"):
         e.submit(request("long", (3,) * CACHE))
     assert {id: c.ids for id, c in run(e, []).items()} == {id: answer}
 
 
-def test_the_cache_grows_and_shrinks_around_what_is_held(engine, greedy, argmax_loop):
-    e = engine(3)
-    id, ids, answer = greedy[4]
-    run(e, [request(id, ids, max_new=9, hold=True)])
-    long = (prompts(1)[0] * 300)[:290]
-    assert run(e, [request("long", long, max_new=20)])["long"].ids == argmax_loop(long, 20)
-    run(e, [request("short", ids[:4], max_new=3)])
-    assert e._cache[0][0].shape[2] < CACHE
-    assert run(e, [request(id, ids + answer[:9], max_new=31)])[id].ids == answer[9:]
+def test_weights_that_are_broken_are_said_to_be(params, tokenizer, ends):
+    broken = params | {"norm": params["norm"].at[3].set(jnp.nan)}
+    rest = {"end_tokens": ends, "slots": 3, "cache_length": CACHE, "decode_steps": 8}
+    e = Engine(decoder.unstack(broken), ARCH, tokenizer, **rest)
+    e.submit(request("r", (5, 6, 7)))
+    with pytest.raises(UserError, match="logits after 3 tokens of 'r' are no numbers; its weights are broken"):
+        run(e, [])
+
+
+def test_a_pool_without_room_for_one_sequence_is_refused_and_one_with_it_serves_all(engine, greedy):
+    fewest = CACHE // PAGE
+    with pytest.raises(UserError, match=rf"leaves room for {CACHE - PAGE} tokens .* sequence may have {CACHE}"):
+        engine(3, pages=fewest - 1)
+    done = run(engine(3, pages=fewest), [request(id, ids) for id, ids, _ in greedy[:8]])
+    assert {id: c.ids for id, c in done.items()} == {id: answer for id, _, answer in greedy[:8]}
 
 
 def test_an_id_that_is_still_generating_is_refused(engine, greedy):

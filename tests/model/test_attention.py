@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dsmath.model.attention import Cached, Packed, attention, mask
+from dsmath.model.attention import Packed, attention, mask
 
 
 def test_packed_rows_see_their_own_segment_up_to_themselves():
@@ -21,14 +21,6 @@ def test_packed_rows_see_their_own_segment_up_to_themselves():
 def test_the_last_of_a_rows_tokens_see_what_they_see_in_the_whole_row():
     segments = jnp.array([[1, 1, 2, 2, 0], [1, 1, 1, 1, 1]])
     np.testing.assert_array_equal(mask(Packed(segments, 3), 5), mask(Packed(segments), 5)[:, 3:])
-
-
-def test_a_cache_is_seen_up_to_and_including_the_own_position():
-    visible = Cached(jnp.array([[0, 1], [2, 3]]))
-    assert mask(visible, 4).astype(int).tolist() == [
-        [[1, 0, 0, 0], [1, 1, 0, 0]],
-        [[1, 1, 1, 0], [1, 1, 1, 1]],
-    ]
 
 
 def test_in_bf16_scores_are_as_near_to_f32_as_their_inputs_allow():

@@ -11,9 +11,9 @@ import torch
 import transformers
 
 from dsmath.config import Arch
-from dsmath.model import cache as caches
-from dsmath.model import decoder, remat, smollm2, weights
+from dsmath.model import decoder, paged, remat, smollm2, weights
 from dsmath.model import folder as folders
+from dsmath.model.paged import Spans
 from dsmath.records import Source
 from dsmath.text import template, tokenizer
 from dsmath.text.codec import TokenCodec
@@ -159,35 +159,30 @@ def test_smollm2_equals_transformers_on_the_real_weights(smol):
 
 
 def test_cached_equals_full(small):
-    """Prefill, extension by several tokens and decoding by one, with another length in every slot."""
+    """Prefill, extension by several tokens and decoding by one, at another length in every sequence, all on pages."""
     arch, params, _ = small
     sequences = rows(arch, [20, 20, 20])
     starts = np.array([5, 11, 8])
-    step = jax.jit(functools.partial(decoder.extend, arch=arch))
-    unstacked = decoder.unstack(params)
-    cache = caches.empty(arch, 3, 32, jnp.float32)
+    unstacked, pool = decoder.unstack(params), paged.pool(paged.XLA, arch, 9, 8, jnp.float32)
+    table = jnp.array([[7, 0, 5], [2, 8, 1], [3, 6, 4]], jnp.int32)
+
+    @functools.partial(jax.jit, static_argnames="width")
+    def step(pool, tokens, starts, width):
+        spans = Spans(table, jnp.asarray(starts), jnp.ones(3, bool), ((3, width),))
+        return decoder.extend(unstacked, tokens.reshape(-1), spans, pool, arch=arch, paged=paged.XLA)
+
     prompts = np.stack([np.pad(s[:n], (0, 11 - n)) for s, n in zip(sequences, starts, strict=True)])
-    _, cache = step(unstacked, prompts, np.zeros(3, int), cache)
+    _, pool = step(pool, prompts, np.zeros(3, int), 11)
     got, lengths = [], starts
     for width in (4, 1, 1):
         tokens = np.stack([s[n : n + width] for s, n in zip(sequences, lengths, strict=True)])
-        hidden, cache = step(unstacked, tokens, lengths, cache)
-        got.append(np.asarray(decoder.logits(params, hidden)))
+        hidden, pool = step(pool, tokens, lengths, width)
+        got.append(np.asarray(decoder.logits(params, hidden)).reshape(3, width, -1))
         lengths = lengths + width
     got = np.concatenate(got, axis=1)
     for row, sequence, start in zip(got, sequences, starts, strict=True):
         full = alone(params, arch, sequence)
         np.testing.assert_allclose(row, full[start : start + 6], atol=2e-5, rtol=0)
-
-
-def test_what_falls_off_the_cache_touches_nothing_in_it(small):
-    arch, params, _ = small
-    (tokens,) = rows(arch, [8])
-    cache = caches.empty(arch, 1, 8, jnp.float32)
-    unstacked = decoder.unstack(params)
-    _, cache = decoder.extend(unstacked, tokens[None], np.array([0]), cache, arch=arch)
-    _, after = decoder.extend(unstacked, tokens[None, :4], np.array([8]), cache, arch=arch)
-    assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(cache), jax.tree.leaves(after), strict=True))
 
 
 def test_what_is_kept_for_the_backward_pass_changes_no_gradient():

@@ -148,9 +148,9 @@ def test_without_libtpu_the_extra_is_named(monkeypatch):
 
 
 def test_the_verb_prints_a_list_of_what_it_found():
-    done = dsmath("plan", "--config", TINY, "--topology", "local", "--json", "--config.train.microbatches=2")
+    done = dsmath("plan", "--config", TINY, "--topology", "local", "--json", "--config.train.microbatches=1")
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 1
     (found,) = json.loads(done.stdout)
-    assert (found["topology"], found["rows_per_chip"], found["most"]["rows_per_chip"]) == ("local", 2, 4)
+    assert (found["topology"], found["rows_per_chip"], found["most"]["rows_per_chip"]) == ("local", 4, 4)
     assert "peak with arguments" in done.stderr

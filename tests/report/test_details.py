@@ -60,8 +60,8 @@ def test_outcomes_and_programs_count_responses(workdir):
 
 def test_costs_are_summed_over_the_journal(workdir):
     cot, tool = by_title(workdir)["Cost"].cells
-    assert cot[3:] == ("12", "6", "2.0", "20.0%")
-    assert tool[3:] == ("24", "6", "4.0", "20.0%")
+    assert cot[3:] == ("12", "6", "2.0", "20.0%", "", "0")
+    assert tool[3:] == ("24", "6", "4.0", "20.0%", "", "0")
 
 
 def test_sheets_without_rows_are_left_out(workdir):

@@ -42,6 +42,8 @@ class ScriptedGenerator:
         self.held: dict[str, tuple[Piece, ...]] = {}
         self.released: list[str] = []
 
+    pool_use = None
+
     @property
     def idle(self) -> bool:
         return not self.queue

@@ -45,7 +45,10 @@ def test_summary_and_scores_follow_the_journal(tmp_path):
         **{"answer": "4", "correct": False, "reason": "different"},
         **{"outcome": "truncated", "program_correct": True, "vote": None},
     }
-    assert summary["cost"] == {"generated_tokens": 12, "wall_s": 2.0, "tokens_per_s": 6.0, "waiting_share": 0.2}
+    assert summary["cost"] == {
+        **{"generated_tokens": 12, "wall_s": 2.0, "tokens_per_s": 6.0, "waiting_share": 0.2},
+        **{"put_backs": 0, "pool_use": None},
+    }
 
 
 def test_rows_that_an_evaluation_does_not_ask_for_do_not_count(tmp_path):
