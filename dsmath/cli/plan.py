@@ -4,9 +4,13 @@ XLA's TPU compiler compiles the very step for each topology (pip install -e '.[p
 A topology is a slice by its shape, such as v5e:4x4, v5p:2x2x4 or v6e:4x4, or `local`: the devices of this machine.
 Two steps are shown: with the rows a chip that the config says, and with the most that fit.
 
+With --decode, it is the program that an evaluation decodes with: the pool of keys and values beside the weights, and
+how many sequences it holds.
+
 Examples:
   dsmath plan --config configs/sft_7b.py --topology v5e:4x4
   dsmath plan --config configs/sft_7b.py --topology v5e:4x8,v5p:2x2x4 --config.train.remat=offload --markdown
+  dsmath plan --config configs/sft_7b.py --topology v5e:2x4 --decode --config.eval.slots=256
 """
 
 import dataclasses
@@ -30,6 +34,7 @@ def define(values: flags.FlagValues) -> None:
     """Declare the verb's flags."""
     experiment.define_config(values)
     flags.DEFINE_list("topology", None, "slices such as v5e:4x4, or local; several with commas between", values)
+    flags.DEFINE_bool("decode", False, "what an evaluation's decoding takes, instead of a training step", values)
     flags.DEFINE_bool("markdown", False, "print the table as Markdown", values)
 
 
@@ -45,15 +50,51 @@ def run(values: flags.FlagValues) -> list[dict[str, Any]]:
 
     if settings.model is None:
         settings = dataclasses.replace(settings, model=weights.arch_of(need(settings.start, "start").weights, None))
+    console = rich.console.Console(file=sys.stderr if values.json else sys.stdout)
+    if values.decode:
+        from dsmath.plan import decoding
+
+        found = [decoding.plan(settings, name) for name in values.topology]
+        _show(_decoding(found), console, markdown=values.markdown)
+        return found
     plans = [plan(settings, name) for name in values.topology]
     sheets = [sheet for found in plans for sheet in (_costs(found), _arrays(found))]
-    console = rich.console.Console(file=sys.stderr if values.json else sys.stdout)
-    if values.markdown:
-        console.print(_summary(plans).markdown(), end="", soft_wrap=True, highlight=False, markup=False)
-        return plans
-    for sheet in sheets:
-        console.print(sheet.terminal())
+    for sheet in [_summary(plans)] if values.markdown else sheets:
+        _show(sheet, console, markdown=values.markdown)
     return plans
+
+
+def _show(sheet: Sheet, console: rich.console.Console, *, markdown: bool) -> None:
+    if markdown:
+        console.print(sheet.markdown(), end="", soft_wrap=True, highlight=False, markup=False)
+    else:
+        console.print(sheet.terminal())
+
+
+def _decoding(plans: list[dict[str, Any]]) -> Sheet:
+    """A line for the decoding of each topology."""
+    header = ("Topology", "Chips", "Weights", "Peak", "of GiB", "Fits", "Tokens", "Seqs", "Copies", "ms", "Hours")
+    cells = [
+        (
+            plan["topology"],
+            str(plan["chips"]),
+            *(_gib(plan[name]) for name in ("weight_bytes", "peak_bytes", "hbm_bytes")),
+            "yes" if plan["fits"] else "no",
+            *(f"{plan[name]:,}" for name in ("pool_tokens", "sequences")),
+            "-" if plan["whole_cache_copies"] is None else str(plan["whole_cache_copies"]),
+            _short(plan["step_s_floor"] and 1000 * plan["step_s_floor"]),
+            _short(plan["hours"]),
+        )
+        for plan in plans
+    ]
+    by = " and ".join(sorted({plan["compiler"] for plan in plans}))
+    refusals = "".join(f" {plan['topology']}: {plan['refusal']}." for plan in plans if plan["refusal"])
+    note = (
+        f"By {by}; nothing was run. GiB of a chip. Tokens: of the pool; sequences of 768, at most config.eval.slots. "
+        "Copies: of a whole layer's pages. Milliseconds of a step at best, where weights and live keys and values are "
+        f"read once; hours of the four benchmarks in both modes at that.{refusals}"
+    )
+    return Sheet("What decoding takes", header, cells, note)
 
 
 def _compiled(plan: dict[str, Any]) -> list[dict[str, Any]]:

@@ -45,6 +45,28 @@ PACES = {"cpu": Pace(width=4, ahead=0, typical=1024)}
 ACCELERATOR = Pace(width=16, ahead=1, typical=None)
 
 
+def pace_of(platform: str) -> Pace:
+    """The pace of a platform by jax's name for it."""
+    return PACES.get(platform, ACCELERATOR)
+
+
+def pool_pages(slots: int, cache_length: int, size: int, pace: Pace, *, pool_bytes: int | None, page_bytes: int) -> int:
+    """Pages of a pool: as many as the slots will ask for, in `pool_bytes` of each device, if that is given.
+
+    Raises UserError where they don't hold one sequence of `cache_length` tokens.
+    """
+    longest = -(-cache_length // size)
+    pages = max(longest, slots * min(longest, (pace.typical or cache_length) // size))
+    if pool_bytes is not None:
+        pages = min(pages, pool_bytes // page_bytes)
+    if pages < longest:
+        raise UserError(
+            f"config.eval.pool_share leaves room for {pages * size} tokens of keys and values, but a sequence may "
+            f"have {cache_length}; raise it, lower config.eval.cache_length, or split the weights over more devices"
+        )
+    return pages
+
+
 @dataclasses.dataclass
 class _Flight:
     """A dispatch whose results were not read yet."""
@@ -94,19 +116,12 @@ class Engine:
         self._arch, self._tokenizer, self._ends = arch, tokenizer, tuple(sorted(end_tokens))
         self._mesh, self._dtype = mesh, dtype
         platform = jax.default_backend() if mesh is None else mesh.devices.flat[0].platform
-        pace = PACES.get(platform, ACCELERATOR)
+        pace = pace_of(platform)
         self._paged = paged.by_platform(platform, arch, 1 if mesh is None else mesh.shape["tensor"])
         size = page_tokens or self._paged.page_tokens
         self._width = -(-cache_length // size)  # of tables
-        pages = max(self._width, slots * min(self._width, (pace.typical or cache_length) // size))
-        if pool_bytes is not None:
-            one = paged.page_bytes(self._paged, arch, size, dtype) // (1 if mesh is None else mesh.shape["tensor"])
-            pages = min(pages, pool_bytes // one)
-        if pages < self._width:
-            raise UserError(
-                f"config.eval.pool_share leaves room for {pages * size} tokens of keys and values, but a sequence may "
-                f"have {cache_length}; raise it, lower config.eval.cache_length, or split the weights over more devices"
-            )
+        one = paged.page_bytes(self._paged, arch, size, dtype) // (1 if mesh is None else mesh.shape["tensor"])
+        pages = pool_pages(slots, cache_length, size, pace, pool_bytes=pool_bytes, page_bytes=one)
         self._scheduler = Scheduler(
             Pages(pages, size),
             rows=slots,

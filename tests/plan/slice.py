@@ -1,6 +1,7 @@
 """What the TPU compiler says of small programs, as JSON on stdout: a process of its own, as it loads libtpu.
 
-Compiles a loop of collectives that can be counted by hand, a small step, and the same step with far too many rows.
+Compiles a loop of collectives that can be counted by hand, a small step, the same step with far too many rows, and the
+program that decodes.
 """
 
 import dataclasses
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from dsmath.config import Arch, Config, Mesh
-from dsmath.plan import hlo, topology, traffic
+from dsmath.plan import decoding, hlo, topology, traffic
 from dsmath.plan.plan import plan
 from tests.train.conftest import CONFIG
 
@@ -59,5 +60,10 @@ def loop() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    found = {"loop": loop(), "small": plan(SMALL, NAME, search=False), "too_large": plan(TOO_LARGE, NAME, search=False)}
+    found = {
+        "loop": loop(),
+        "small": plan(SMALL, NAME, search=False),
+        "too_large": plan(TOO_LARGE, NAME, search=False),
+        "decoding": decoding.plan(SMALL, NAME),
+    }
     print(json.dumps(found))

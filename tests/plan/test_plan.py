@@ -13,7 +13,7 @@ import pytest
 from dsmath import chips
 from dsmath.config import Arch, Mesh
 from dsmath.error import UserError
-from dsmath.plan import topology
+from dsmath.plan import decoding, topology
 from dsmath.plan.plan import Cost, is_out_of_memory, most_rows, plan
 from dsmath.plan.roofline import flops, roofline
 from tests.cli.test_main import TINY, dsmath
@@ -50,6 +50,30 @@ def test_the_bytes_of_a_small_slice_have_not_grown(compiled):
     assert 0.8 < small["peak_bytes"] / PEAK_BYTES < 1.02
     assert 0.8 < small["collective_bytes"] / COLLECTIVE_BYTES < 1.02
     assert 0.5 < small["moved_bytes"] / MOVED_BYTES < 1.05
+
+
+def test_decoding_takes_its_weights_and_its_pages_and_copies_none_of_them(compiled):
+    found = compiled["decoding"]
+    parameters = 2 * 4096 * 512 + 4 * (4 * 512 * 512 + 3 * 512 * 1024 + 2 * 512) + 512
+    split = 4 * (4 * 512 * 512 + 3 * 512 * 1024) + 2 * 4096 * 512
+    assert found["weight_bytes"] == 2 * (parameters - split + split // 4)
+    slots, length, of_a_token = 4, 64, 4 * 2 * 128 * 2  # layers, keys and values, one head, bf16
+    assert found["pool_tokens"] == slots * length
+    wanted = found["weight_bytes"] + slots * length * of_a_token
+    assert wanted <= found["argument_bytes"] < 1.02 * wanted
+    assert (found["fits"], found["whole_cache_copies"]) == (True, 0)
+    assert found["step_s_floor"] == pytest.approx(found["weight_bytes"] / 819e9)
+
+
+def test_decoding_on_the_devices_at_hand_has_a_copy_of_the_weights_for_each_step_along_data():
+    settings = dataclasses.replace(CONFIG, mesh=Mesh(data=4, fsdp=2, tensor=1))
+    found = decoding.plan(settings, topology.LOCAL)
+    assert (found["chips"], found["replicas"], found["fits"]) == (8, 4, True)
+    assert found["peak_bytes"] > found["weight_bytes"]
+    none = dataclasses.replace(settings, eval=dataclasses.replace(CONFIG.eval, pool_share=0.0))
+    found = decoding.plan(none, topology.LOCAL)
+    assert (found["fits"], found["sequences"], found["peak_bytes"]) == (False, 0, None)
+    assert "room for 0 tokens" in found["refusal"]
 
 
 def test_a_reduce_scatter_that_the_tpu_compiler_prints_as_an_all_reduce_is_one(compiled):
