@@ -49,9 +49,11 @@ def test_processes_with_virtual_devices_join_and_see_each_other(desk):
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_reaches_every_process_as_sigterm_and_ends_the_script_with_their_status(desk, sent):
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # what nohup started would have its children ignore it
+    # What nohup started would have its children ignore hangups, and what a shell started behind `&` interrupts.
+    before = {one: signal.signal(one, signal.SIG_DFL) for one in (signal.SIGHUP, signal.SIGINT)}
     process = desk.start("local.sh", "--processes=2", "--", sys.executable, "-c", SAVES)
-    signal.signal(signal.SIGHUP, before)
+    for one, handler in before.items():
+        signal.signal(one, handler)
     assert [process.stdout.readline() for _ in range(2)] == ["up\n", "up\n"]
     if sent == signal.SIGINT:
         os.killpg(process.pid, sent)  # as a terminal sends it
