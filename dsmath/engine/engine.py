@@ -116,11 +116,11 @@ class Engine:
         self._arch, self._tokenizer, self._ends = arch, tokenizer, tuple(sorted(end_tokens))
         self._mesh, self._dtype = mesh, dtype
         platform = jax.default_backend() if mesh is None else mesh.devices.flat[0].platform
-        pace = pace_of(platform)
-        self._paged = paged.by_platform(platform, arch, 1 if mesh is None else mesh.shape["tensor"])
+        pace, parts = pace_of(platform), 1 if mesh is None else mesh.shape["tensor"]
+        self._paged = paged.by_platform(platform, arch, parts)
         size = page_tokens or self._paged.page_tokens
         self._width = -(-cache_length // size)  # of tables
-        one = paged.page_bytes(self._paged, arch, size, dtype) // (1 if mesh is None else mesh.shape["tensor"])
+        one = paged.page_bytes(self._paged, arch, size, dtype) // parts
         pages = pool_pages(slots, cache_length, size, pace, pool_bytes=pool_bytes, page_bytes=one)
         self._scheduler = Scheduler(
             Pages(pages, size),
@@ -266,8 +266,9 @@ class Engine:
     def _completion(self, sequence: Sequence, new: list[int]) -> Completion | None:
         """What a generation came to, if it is over or has met a stop text."""
         texts = [stop for stop in sequence.request.stop if isinstance(stop, str)]
-        watch = self._watches.setdefault(sequence.age, Watch(self._tokenizer, texts))
-        over, stopped = sequence.over, watch.extend(new)
+        if sequence.age not in self._watches:
+            self._watches[sequence.age] = Watch(self._tokenizer, texts)
+        over, stopped = sequence.over, self._watches[sequence.age].extend(new)
         if not over and not stopped:
             return None
         if not over:
