@@ -1,9 +1,10 @@
-"""Faults of a real training program of two processes, each at a random step, and what must hold after each.
+"""Faults of a real training program of two processes, at random steps, and what must hold after each.
 
     python -m tests.train.faults --times 5
 
 prints a table: how often each was injected, how the processes ended and within how many seconds, how many steps had to
-be done again, and that the losses are those of an uninterrupted run. tests/train/test_faults.py injects each once.
+be done again. A run meets several, one after another, and must end with the losses of an uninterrupted one.
+tests/train/test_faults.py injects each once.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,8 @@ from tests.train.processes import Program
 
 STEPS = 60
 EVERY = 7  # steps between checkpoints
+RUNS = 2  # that share the faults
+APART = 10  # steps that a program does at most before it meets one
 FLAGS = (f"--config.train.steps={STEPS}", f"--config.train.checkpoint_every={EVERY}")
 SILENCE_S = 10
 
@@ -95,8 +98,9 @@ def silence(workdir: Path) -> Ended:
 
 def bad_batch(workdir: Path) -> Ended:
     """A batch that makes the loss NaN: all stop, with the batch kept and nothing of it in a checkpoint."""
-    step = random.randint(EVERY + 1, STEPS)
-    program = processes.start(workdir, 2, *FLAGS, main="tests.train.faulty", FAULTY_STEP=str(step))
+    earlier, batch = saved(workdir), random.randint(2, APART)
+    step = earlier + batch
+    program = processes.start(workdir, 2, *FLAGS, main="tests.train.faulty", FAULTY_BATCH=str(batch))
     ended = end(program, lambda: None)
     assert ended.codes == [2, 2], program.said(0)
     assert f"step {step} has loss nan and gradient norm nan; expected finite numbers" in program.said(0)
@@ -104,7 +108,7 @@ def bad_batch(workdir: Path) -> Ended:
         assert kept["step"] == step
         assert np.isnan(kept["weights"]).all()
         assert kept["tokens"].shape[0] == 8
-    assert ended.saved == (step - 1) // EVERY * EVERY
+    assert ended.saved == max(earlier, (step - 1) // EVERY * EVERY)
     return ended
 
 
@@ -131,11 +135,28 @@ FAULTS: dict[str, Callable[[Path], Ended]] = {
 }
 
 
+def parts(shuffler: random.Random) -> list[list[str]]:
+    """The faults that each run meets, in their order."""
+    order = shuffler.sample(sorted(FAULTS), len(FAULTS))
+    return [order[i::RUNS] for i in range(RUNS)]
+
+
 def started(workdir: Path, **environment: str) -> Program:
-    """A program that has done a random number of steps."""
+    """A program that has gone on for a random number of steps."""
+    before = done(workdir)
     program = processes.start(workdir, 2, *FLAGS, main="tests.train.faulty", **environment)
-    program.wait_for_step(random.randint(1, STEPS - 20))
+    program.wait_for_step(before + random.randint(1, APART))
     return program
+
+
+def done(workdir: Path) -> int:
+    """Steps in the metrics."""
+    return len(processes.metrics(workdir)) if (workdir / "metrics.jsonl").exists() else 0
+
+
+def saved(workdir: Path) -> int:
+    """The step of the last whole checkpoint."""
+    return checkpoint.latest_step(Run(workdir)) or 0
 
 
 def end(program: Program, fault: Callable[[], float | None]) -> Ended:
@@ -146,16 +167,17 @@ def end(program: Program, fault: Callable[[], float | None]) -> Ended:
         seconds = time.monotonic() - begun
     finally:
         program.kill()
-    saved = checkpoint.latest_step(Run(program.workdir)) or 0
-    return Ended(codes, seconds, len(processes.metrics(program.workdir)), saved)
+    return Ended(codes, seconds, done(program.workdir), saved(program.workdir))
 
 
-def inject(fault: Callable[[Path], Ended], uninterrupted: Path, prepared: Path, workdir: Path) -> Ended:
-    """A program with a fault, gone on with: every step once, with the metrics it would have had, to the last bit."""
+def inject(names: Sequence[str], uninterrupted: Path, prepared: Path, workdir: Path) -> list[Ended]:
+    """A run with these faults, one after another, gone on with after each: every step once, with the metrics that it
+    would have had, to the last bit.
+    """
     workdir.mkdir()
-    with small_disk(workdir) if fault is full_disk else contextlib.nullcontext():
+    with small_disk(workdir) if "full_disk" in names else contextlib.nullcontext():
         shutil.copytree(prepared, workdir, dirs_exist_ok=True)
-        ended = fault(workdir)
+        ended = [FAULTS[name](workdir) for name in names]
         program = processes.start(workdir, 2, *FLAGS)
         assert program.wait() == [0, 0], program.said(0) + program.said(1)
         assert [record["step"] for record in processes.metrics(workdir)] == list(range(1, STEPS + 1))
@@ -186,11 +208,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=5)
     args = parser.parse_args()
-    print(f"{'fault':10} times  {'seconds to the end':19} {'steps done again':17} exit codes")
     with tempfile.TemporaryDirectory() as temporary:
         prepared, uninterrupted = begin(Path(temporary))
-        for name, fault in FAULTS.items():
-            ended = [inject(fault, uninterrupted, prepared, Path(temporary) / f"{name}-{i}") for i in range(args.times)]
+        met: dict[str, list[Ended]] = {name: [] for name in FAULTS}
+        for i in range(args.times):
+            for part, names in enumerate(parts(random.Random())):
+                ends = inject(names, uninterrupted, prepared, Path(temporary) / f"{i}-{part}")
+                for name, end_of_it in zip(names, ends, strict=True):
+                    met[name].append(end_of_it)
+        print(f"{'fault':10} times  {'seconds to the end':19} {'steps done again':17} exit codes")
+        for name, ended in met.items():
             seconds = sorted(e.seconds for e in ended)
             again = sorted(e.steps - e.saved for e in ended)
             codes = dict(collections.Counter(str(sorted(e.codes)) for e in ended))

@@ -1,7 +1,7 @@
 """`dsmath`, but for three things that a test says by the environment.
 
-FAULTY_STEP is the step whose batch has weights that aren't numbers; HEARTBEAT_S, how long a process may be silent;
-SAVE_S, how long one waits for the others to write their part of a checkpoint.
+FAULTY_BATCH is the batch, counted from the start, whose weights aren't numbers; HEARTBEAT_S, how long a process may be
+silent; SAVE_S, how long one waits for the others to write their part of a checkpoint.
 """
 
 import itertools
@@ -19,7 +19,7 @@ whole = pipeline.batches
 
 def batches(*args, **kwargs):
     """The rows, one batch of which is broken."""
-    rows, faulty = whole(*args, **kwargs), int(os.environ.get("FAULTY_STEP", "0"))
+    rows, faulty = whole(*args, **kwargs), int(os.environ.get("FAULTY_BATCH", "0"))
     made, count = rows.__class__.__next__, itertools.count(1)
 
     class Broken:

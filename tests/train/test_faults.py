@@ -4,6 +4,7 @@
 """
 
 import os
+import random
 import subprocess
 from pathlib import Path
 
@@ -19,6 +20,7 @@ def uninterrupted(tmp_path_factory) -> tuple[Path, Path]:
 
 
 def may_mount(folder: Path) -> bool:
+    folder.mkdir()
     try:
         with faults.small_disk(folder):
             return True
@@ -26,9 +28,11 @@ def may_mount(folder: Path) -> bool:
         return False
 
 
-@pytest.mark.parametrize("name", sorted(faults.FAULTS))
-def test_a_run_with_a_fault_goes_on_to_what_it_would_have_been(name, uninterrupted, tmp_path):
-    if name == "full_disk" and not may_mount(tmp_path):
-        pytest.skip(f"a disk of its own can't be mounted here (uid {os.getuid()})")
+@pytest.mark.parametrize("part", range(faults.RUNS))
+def test_a_run_with_faults_goes_on_to_what_it_would_have_been(part, uninterrupted, tmp_path):
     prepared, whole = uninterrupted
-    faults.inject(faults.FAULTS[name], whole, prepared, tmp_path / "run")
+    names = faults.parts(random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID")))[part]
+    mounted = "full_disk" not in names or may_mount(tmp_path / "disk")
+    faults.inject([name for name in names if mounted or name != "full_disk"], whole, prepared, tmp_path / "run")
+    if not mounted:
+        pytest.skip(f"no full disk: one of its own can't be mounted here (uid {os.getuid()})")
