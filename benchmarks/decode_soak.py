@@ -1,6 +1,6 @@
 """The engine under load: what thousands of problems with tools leave behind.
 
-    python benchmarks/decode_soak.py --data_dir D [--problems 5000] [--slots 32] [--pool 8192]
+    python benchmarks/decode_soak.py --data_dir D [--problems 5000] [--slots 32] [--pool 2048]
 
 Questions of GSM8K's training set, of all lengths, with the programs that its annotations make, through the rollout of
 an evaluation and the sandbox; the engine computes with a tiny random model over a pool of `pool` tokens, too small for
@@ -25,6 +25,7 @@ from dsmath.sandbox.client import Sandbox
 from dsmath.text import tokenizer
 
 REPORTS = 10
+PAGE = 16  # tokens, so that most sequences take many pages
 TINY = {"hidden_size": 32, "intermediate_size": 64, "num_layers": 2, "num_heads": 2, "num_kv_heads": 1, "head_dim": 16}
 
 
@@ -47,12 +48,12 @@ def main() -> None:
     parser.add_argument("--data_dir", type=Path, required=True)
     parser.add_argument("--problems", type=int, default=5000)
     parser.add_argument("--slots", type=int, default=32)
-    parser.add_argument("--pool", type=int, default=8192, help="tokens")
+    parser.add_argument("--pool", type=int, default=2048, help="tokens")
     args = parser.parse_args()
 
     model = tiny()
     memory = args.pool * paged.page_bytes(paged.XLA, model.arch, 1, "float32")
-    engine = setting.engine_of(model, ends=(), slots=args.slots, pool_bytes=memory)
+    engine = setting.engine_of(model, ends=(), slots=args.slots, page_tokens=PAGE, pool_bytes=memory)
     pages = engine._scheduler.pages
     solutions = setting.solutions(args.data_dir, args.problems)
     recorded = setting.Recorded(engine, solutions)
