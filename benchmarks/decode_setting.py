@@ -50,14 +50,21 @@ class Model(NamedTuple):
     """A model on the first device."""
 
     arch: Arch
-    params: decoder.Params  # unstacked
+    stacked: decoder.Params
+    params: decoder.Params  # the same, unstacked
     tokenizer: Tokenizer
+
+
+def model_of(arch: Arch, stacked: decoder.Params) -> Model:
+    """A model with SmolLM2's tokenizer."""
+    params = jax.device_put(decoder.unstack(stacked))
+    return Model(arch, stacked, params, tokenizer.from_gguf(smollm2.fetch()))
 
 
 def smollm2_model() -> Model:
     """The published weights, fetched where they aren't there."""
-    arch, params = weights.open_start(weights.SMOLLM2, None, seed=0, mesh=make_mesh(Mesh(1, 1, 1)), rules=TRAINING)
-    return Model(arch, jax.device_put(decoder.unstack(params)), tokenizer.from_gguf(smollm2.fetch()))
+    mesh = make_mesh(Mesh(1, 1, 1))
+    return model_of(*weights.open_start(weights.SMOLLM2, None, seed=0, mesh=mesh, rules=TRAINING))
 
 
 def engine_of(model: Model, *, ends: Collection[int], slots: int = SLOTS, **settings: Any) -> Engine:

@@ -18,11 +18,10 @@ import jax
 
 from dsmath import config, recipes, runtime
 from dsmath.config import Arch
-from dsmath.model import decoder, paged, smollm2
+from dsmath.model import decoder, paged
 from dsmath.records import Exit, Stop
 from dsmath.rollout.rollout import rollout
 from dsmath.sandbox.client import Sandbox
-from dsmath.text import tokenizer
 
 REPORTS = 10
 PAGE = 16  # tokens, so that most sequences take many pages
@@ -32,9 +31,7 @@ TINY = {"hidden_size": 32, "intermediate_size": 64, "num_layers": 2, "num_heads"
 def tiny() -> setting.Model:
     """Random weights with SmolLM2's vocabulary."""
     arch = config.parse(Arch, recipes.smollm2_135m().to_dict() | TINY, path="config.model")
-    return setting.Model(
-        arch, decoder.unstack(decoder.init(arch, jax.random.key(0))), tokenizer.from_gguf(smollm2.fetch())
-    )
+    return setting.model_of(arch, decoder.init(arch, jax.random.key(0)))
 
 
 def resident_mb() -> float:

@@ -15,25 +15,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import jax
+import decode_setting as setting
 import torch
 import transformers
+from decode_setting import Ids
 
 from dsmath import runtime
-from dsmath.config import Arch, Mesh
 from dsmath.engine.engine import Engine
-from dsmath.model import decoder, folder, smollm2, weights
-from dsmath.records import Piece, Source
-from dsmath.sharding import TRAINING, make_mesh
-from dsmath.suites import catalogue
-from dsmath.text import template, tokenizer
-from dsmath.text.codec import TokenCodec
-from dsmath.text.generator import Request, Sampling
+from dsmath.model import folder
+from dsmath.records import Piece
+from dsmath.text.generator import Request
 
-BATCH = 16
-GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=None, seed=0)
-
-Ids = tuple[int, ...]
+BATCH = setting.SLOTS
 
 
 def generate(model: transformers.LlamaForCausalLM, prompts: list[Ids], max_new: int, ends: list[int]) -> list[Ids]:
@@ -55,12 +48,9 @@ def _to_end(ids: Ids, ends: list[int]) -> Ids:
 
 def run_ours(engine: Engine, prompts: list[Piece], max_new: int) -> list[Ids]:
     """The engine on all prompts; nothing is left in flight when it returns."""
-    for i, prompt in enumerate(prompts):
-        engine.submit(Request(str(i), (prompt,), max_new, (), GREEDY))
-    done: dict[str, Ids] = {}
-    while not engine.idle:
-        done |= {c.id: c.ids for c in engine.poll()}
-    return [done[str(i)] for i in range(len(prompts))]
+    requests = [Request(str(i), (prompt,), max_new, (), setting.GREEDY) for i, prompt in enumerate(prompts)]
+    done = setting.run(engine, requests)
+    return [done[request.id] for request in requests]
 
 
 def run_theirs(model: transformers.LlamaForCausalLM, prompts: list[Piece], max_new: int, ends: list[int]) -> list[Ids]:
@@ -77,11 +67,11 @@ def timed(run: Callable[..., list[Ids]], *args: object) -> tuple[list[Ids], floa
     return out, sum(map(len, out)) / (time.perf_counter() - begun)
 
 
-def load_peer(arch: Arch, params: decoder.Params, ends: list[int]) -> transformers.LlamaForCausalLM:
+def load_peer(model: setting.Model) -> transformers.LlamaForCausalLM:
     """The same weights in `transformers`."""
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / "weights"
-        folder.save(path, params, arch, bos=None, eos=ends[0], dtype="float32")
+        folder.save(path, model.stacked, model.arch, bos=None, eos=model.tokenizer.eos, dtype="float32")
         return transformers.LlamaForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
 
 
@@ -95,23 +85,17 @@ def main() -> None:
     parser.add_argument("--max_new", type=int, default=160, help="tokens per sequence at most, with end token")
     args = parser.parse_args()
 
-    file = smollm2.fetch()
-    mesh = make_mesh(Mesh(1, 1, 1))
-    arch, params = weights.open_start(weights.SMOLLM2, None, seed=0, mesh=mesh, rules=TRAINING)
-    tok = tokenizer.from_gguf(file)
-    chat, codec = template.find("chatml"), TokenCodec(tok)
-    problems = catalogue.problems("gsm8k", args.data_dir, limit=args.problems)
-    prompts = [codec.encode(Source.PROMPT, chat.prompt(p.question, lang=p.lang, mode="cot")) for p in problems]
-    model = load_peer(arch, params, [tok.eos])
-    unstacked = jax.device_put(decoder.unstack(params))
-    for name, max_new, ends in (("fixed", args.fixed, []), ("natural", args.max_new, [tok.eos])):
-        engine = Engine(unstacked, arch, tok, end_tokens=tuple(ends), slots=BATCH, cache_length=1024, decode_steps=8)
+    model = setting.smollm2_model()
+    prompts, peer = setting.prompts(model, args.data_dir, args.problems), load_peer(model)
+    for name, max_new, ends in (("fixed", args.fixed, []), ("natural", args.max_new, [model.tokenizer.eos])):
+        engine = setting.engine_of(model, ends=ends)
         run_ours(engine, prompts[:BATCH], max_new)  # compiles what the measured rounds will need
-        run_theirs(model, prompts[:1], 4, ends)
+        run_theirs(peer, prompts[:1], 4, ends)
         ours, theirs = [], []
         for _ in range(args.rounds):
-            their_ids, speed = timed(run_theirs, model, prompts, max_new, ends)
+            their_ids, speed = timed(run_theirs, peer, prompts, max_new, ends)
             theirs.append(speed)
+            engine.load(model.params)  # forgets what its pages hold
             our_ids, speed = timed(run_ours, engine, prompts, max_new)
             ours.append(speed)
         ratios = [a / b for a, b in zip(ours, theirs, strict=True)]

@@ -15,7 +15,7 @@ Arrays carry their axes as a suffix:
 
     B batch    T query time    S key time     D model        F hidden (feed-forward)
     N query heads    K key/value heads    G query heads per key/value head    H head size
-    V vocabulary     L layers      P pages    R stretches of new tokens    G, W groups of lanes
+    V vocabulary     L layers      P pages    R stretches of new tokens    W lanes of known tokens
 """
 
 __version__ = "0.1.0"

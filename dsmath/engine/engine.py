@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-import functools
+import itertools
 from collections import deque
 from collections.abc import Callable, Collection
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from dsmath import sharding
 from dsmath.config import Arch
 from dsmath.engine import device, sampling
 from dsmath.engine.pages import Pages
-from dsmath.engine.scheduler import Lane, Plan, Scheduler, Sequence
+from dsmath.engine.scheduler import Plan, Scheduler, Sequence, Shape
 from dsmath.engine.stops import Watch, cut
 from dsmath.error import UserError
 from dsmath.model import decoder, paged
@@ -37,17 +37,23 @@ class Pace:
     """How a platform likes its dispatches."""
 
     width: int  # lanes of a group: enough rows for its matrix units, few enough to be filled
+    singles: int  # lanes that had better go alone than in a group; 0 where what fills a group costs nothing
     ahead: int  # dispatches begun before the one before is read; on a CPU, host and device are the same
     typical: int | None  # tokens a slot beyond which a pool needn't grow; a CPU's is the host's own memory
 
 
-PACES = {"cpu": Pace(width=4, ahead=0, typical=1024)}
-ACCELERATOR = Pace(width=16, ahead=1, typical=None)
+PACES = {"cpu": Pace(width=8, singles=4, ahead=0, typical=1024)}
+ACCELERATOR = Pace(width=16, singles=0, ahead=1, typical=None)
 
 
 def pace_of(platform: str) -> Pace:
     """The pace of a platform by jax's name for it."""
     return PACES.get(platform, ACCELERATOR)
+
+
+def shape_of(pace: Pace, decode_steps: int) -> Shape:
+    """What a dispatch takes at most at a pace."""
+    return Shape(KNOWN // LANE // pace.width, pace.width, pace.singles, LANE, decode_steps)
 
 
 def pool_pages(slots: int, cache_length: int, size: int, pace: Pace, *, pool_bytes: int | None, page_bytes: int) -> int:
@@ -122,15 +128,7 @@ class Engine:
         self._width = -(-cache_length // size)  # of tables
         one = paged.page_bytes(self._paged, arch, size, dtype) // parts
         pages = pool_pages(slots, cache_length, size, pace, pool_bytes=pool_bytes, page_bytes=one)
-        self._scheduler = Scheduler(
-            Pages(pages, size),
-            rows=slots,
-            length=cache_length,
-            lane=LANE,
-            width=pace.width,
-            groups=KNOWN // LANE // pace.width,
-            steps=decode_steps,
-        )
+        self._scheduler = Scheduler(Pages(pages, size), shape_of(pace, decode_steps), rows=slots, length=cache_length)
         self._ahead = pace.ahead if ahead is None else ahead
         self._watches: dict[int, Watch] = {}  # by age
         self._flights: deque[_Flight] = deque()
@@ -232,31 +230,19 @@ class Engine:
         return found
 
     def _orders(self, plan: Plan) -> device.Orders:
-        table_BP = np.full((self._slots, self._width), paged.NO_PAGE, np.int32)
+        orders = device.nothing(self._slots, self._width, self._scheduler.shape)
         for sequence in self._scheduler.running:
-            table_BP[sequence.row, : len(sequence.pages)] = sequence.pages
-        halted_B = np.zeros(self._slots, bool)
-        halted_B[plan.halted] = True
-        return device.Orders(table_BP, halted_B, self._lanes(plan.groups), len(plan.groups), plan.steps)
-
-    def _lanes(self, groups: list[list[Lane]]) -> device.Lanes:
-        shape = self._scheduler.groups, self._scheduler.width
-        lanes = device.Lanes(
-            tokens_GWT=np.zeros((*shape, LANE), np.int32),
-            row_GW=np.full(shape, self._slots, np.int32),
-            start_GW=np.zeros(shape, np.int32),
-            last_GW=np.full(shape, -1, np.int32),
-            left_GW=np.zeros(shape, np.int32),
-        )
-        for g, group in enumerate(groups):
-            for w, (sequence, start, ids, last) in enumerate(group):
-                lanes.tokens_GWT[g, w, : len(ids)] = ids
-                lanes.row_GW[g, w] = sequence.row
-                lanes.start_GW[g, w] = start
-                if last:
-                    lanes.last_GW[g, w] = len(ids) - 1
-                    lanes.left_GW[g, w] = sequence.limit - sequence.target - 1
-        return lanes
+            orders.table_BP[sequence.row, : len(sequence.pages)] = sequence.pages
+        orders.halted_B[plan.halted] = True
+        lanes = orders.lanes
+        for i, (sequence, start, ids, last) in enumerate(itertools.chain(*plan.groups, plan.singles)):
+            lanes.tokens_WT[i, : len(ids)] = ids
+            lanes.row_W[i] = sequence.row
+            lanes.start_W[i] = start
+            if last:
+                lanes.last_W[i] = len(ids) - 1
+                lanes.left_W[i] = sequence.limit - sequence.target - 1
+        return orders._replace(groups=len(plan.groups), singles=len(plan.singles), steps=plan.steps)
 
     def _draws(self) -> sampling.Draws | None:
         by_row = {sequence.row: sequence.request for sequence in self._scheduler.running}
@@ -292,16 +278,10 @@ class Engine:
 
     def _compile(self, pages: int, size: int) -> tuple[_Programs, Pool, device.State]:
         """The programs with what is static bound, and what they work on. With a mesh the pool keeps its sharding."""
-        arch, ways, mesh = self._arch, self._paged, self._mesh
-        kept, whole = None, None
-        if mesh is not None:
-            kept = sharding.shardings(paged.axes(ways, arch), mesh, DECODING)
-            whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-        dispatch = functools.partial(
-            device.dispatch, arch=arch, paged=ways, steps=self._scheduler.steps, ends=self._ends
-        )
+        arch, ways = self._arch, self._paged
+        kept, whole = device.placed(arch, ways, self._mesh)
         programs = _Programs(
-            dispatch=jax.jit(dispatch, donate_argnums=(1, 2), out_shardings=(kept, whole, whole)),
+            dispatch=device.program(arch, ways, self._scheduler.shape, self._ends, self._mesh),
             copy=jax.jit(paged.copy, donate_argnums=0, out_shardings=kept),
         )
         pool = jax.jit(lambda: paged.pool(ways, arch, pages, size, self._dtype), out_shardings=kept)()

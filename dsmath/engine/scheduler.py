@@ -23,6 +23,26 @@ PATIENCE = 2  # dispatches for which a held sequence is spared while others wait
 WORTH_WAITING = 32  # tokens to be shared in the next dispatch, when they are written, for which a request waits
 
 
+class Shape(NamedTuple):
+    """How much a dispatch can take at most: what its program is compiled for."""
+
+    groups: int  # of lanes
+    width: int  # lanes of a group
+    singles: int  # lanes left over that go in a group each, instead of in one that they don't fill
+    lane: int  # tokens of a lane
+    steps: int  # that are decoded after the groups
+
+    @property
+    def lanes(self) -> int:
+        """Of all groups."""
+        return self.groups * self.width
+
+    @property
+    def horizon(self) -> int:
+        """Groups and steps, each of which may give a sequence a token."""
+        return self.groups - 1 + max(1, self.singles) + self.steps
+
+
 @dataclasses.dataclass(eq=False)
 class Sequence:
     """A generation on its way: it waits, without a row and pages, or runs, with both."""
@@ -71,13 +91,14 @@ class Lane(NamedTuple):
 
 @dataclasses.dataclass
 class Plan:
-    """A dispatch: `copies` (from, to) of pages, then lanes in groups, each with a token for all that decode, then
-    `steps` tokens for all.
+    """A dispatch: `copies` (from, to) of pages, then lanes in groups and by themselves, each time with a token for all
+    that decode, then `steps` tokens for all.
     """
 
     halted: list[int]  # rows whose sequence is gone
     copies: list[tuple[int, int]]
     groups: list[list[Lane]]
+    singles: list[Lane]  # each by itself, after the groups, which then are all full
     steps: int
     sequences: list[Sequence]  # those that may generate in it
 
@@ -93,18 +114,14 @@ class _Hold:
 
 
 class Scheduler:
-    """`rows` sequences at a time, of at most `length` tokens each, on a pool of pages.
+    """`rows` sequences at a time, of at most `length` tokens each, on a pool of pages, in dispatches of a shape."""
 
-    A dispatch takes at most `groups` groups of `width` lanes of `lane` tokens, and decodes `steps` tokens.
-    """
-
-    def __init__(self, pages: Pages, *, rows: int, length: int, lane: int, width: int, groups: int, steps: int):
-        self.pages = pages
+    def __init__(self, pages: Pages, shape: Shape, *, rows: int, length: int):
+        self.pages, self.shape = pages, shape
         self.running: list[Sequence] = []  # by age, as those that wait
         self._length = length
         self._waiting: list[Sequence] = []
         self._held: dict[str, _Hold] = {}  # by request id, the first one held first
-        self._lane, self.width, self.groups, self.steps = lane, width, groups, steps
         self._free_rows = list(reversed(range(rows)))
         self._halted: list[int] = []
         self._ages = itertools.count()
@@ -157,18 +174,21 @@ class Scheduler:
         self.pages.written()
         copies: list[tuple[int, int]] = []
         self._grow()
-        lanes = list(self._lanes(copies))
-        groups = [lanes[i : i + self.width] for i in range(0, len(lanes), self.width)]
-        fresh = {lane.sequence.age: i for i, group in enumerate(groups, 1) for lane in group if lane.last}
+        lanes, width = list(self._lanes(copies)), self.shape.width
+        left = len(lanes) % width if len(lanes) % width <= self.shape.singles else 0
+        lanes, singles = lanes[: len(lanes) - left], lanes[len(lanes) - left :]
+        groups = [lanes[i : i + width] for i in range(0, len(lanes), width)]
+        turns = [*groups, *([lane] for lane in singles)]
+        fresh = {lane.sequence.age: i for i, turn in enumerate(turns, 1) for lane in turn if lane.last}
         sequences = [s for s in self.running if s.age in fresh or (s.decodes and not s.ended)]
-        if not sequences and not lanes:
+        if not sequences and not turns:
             return None
         for sequence in sequences:
-            steps = len(groups) - fresh.get(sequence.age, 0) + self.steps
+            steps = len(turns) - fresh.get(sequence.age, 0) + self.shape.steps
             sequence.reach = min(sequence.reach + steps, sequence.limit - 1)
             sequence.flights += 1
         halted, self._halted = self._halted, []
-        return Plan(halted, copies, groups, self.steps, sequences)
+        return Plan(halted, copies, groups, singles, self.shape.steps, sequences)
 
     def finish(self, sequence: Sequence) -> None:
         """End a generation. Its pages are free, or held for what goes on from it."""
@@ -197,13 +217,13 @@ class Scheduler:
 
     def _lanes(self, copies: list[tuple[int, int]]) -> Iterator[Lane]:
         """What the pages lack of known tokens, for all that run and all that can be admitted."""
-        left = self.groups * self.width
+        left = self.shape.lanes
         sequences = itertools.chain([s for s in self.running if not s.decodes], self._admitted(copies))
         while left and (sequence := next(sequences, None)) is not None:
             known = sequence.known
             while left and not sequence.decodes:
                 start = sequence.reach
-                sequence.reach = min(start + self._lane, sequence.target)
+                sequence.reach = min(start + self.shape.lane, sequence.target)
                 yield Lane(sequence, start, known[start : sequence.reach], sequence.decodes)
                 left -= 1
             self.pages.know(sequence.pages, known[: sequence.reach])
@@ -303,7 +323,7 @@ class Scheduler:
     def _missing(self, sequence: Sequence, dispatches: int) -> int:
         """Pages that a sequence lacks for what so many dispatches may write."""
         known = max(sequence.reach, sequence.target)
-        reach = min(known + dispatches * (self.groups + self.steps), sequence.limit - 1)
+        reach = min(known + dispatches * self.shape.horizon, sequence.limit - 1)
         return max(0, self._pages_for(reach) - len(sequence.pages))
 
     def _pages_for(self, tokens: int) -> int:

@@ -3,7 +3,6 @@
 Nothing is computed twice here: the program is `dsmath.engine.device.dispatch`, on the pool that the engine would make.
 """
 
-import functools
 import re
 from typing import Any
 
@@ -14,11 +13,11 @@ import numpy as np
 from dsmath import chips
 from dsmath.config import Config, need
 from dsmath.engine import device
-from dsmath.engine.engine import KNOWN, LANE, pace_of, pool_pages
+from dsmath.engine.engine import pace_of, pool_pages, shape_of
 from dsmath.error import UserError
 from dsmath.model import decoder, paged
 from dsmath.plan import topology
-from dsmath.plan.plan import is_out_of_memory
+from dsmath.plan.plan import is_out_of_memory, peak_bytes
 from dsmath.sharding import DECODING, decoding_shape, make_mesh, replicas, shardings
 
 SEQUENCE = 768  # tokens of a long response to a problem, with its prompt; most have 400 to 800
@@ -63,18 +62,16 @@ def plan(settings: Config, name: str) -> dict[str, Any]:
     except UserError as e:
         return found | dict.fromkeys(_PROGRAM) | {"fits": False, "refusal": str(e), "pool_tokens": 0, "sequences": 0}
 
-    kept = shardings(paged.axes(ways, arch), mesh, DECODING)
+    shape, (kept, same) = shape_of(pace, budgets.decode_steps), device.placed(arch, ways, mesh)
     pool = _abstract(jax.eval_shape(lambda: paged.pool(ways, arch, pages, size, dtype)), kept)
-    same = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-    orders = _orders(slots, -(-length // size), pace.width, same)
+    orders = _abstract(jax.eval_shape(lambda: device.nothing(slots, -(-length // size), shape)), same)
     state = _abstract(jax.eval_shape(lambda: device.start(slots)), same)
-    program = functools.partial(device.dispatch, arch=arch, paged=ways, steps=budgets.decode_steps, ends=(0,))
+    program = device.program(arch, ways, shape, (0,), mesh)
     sequences = min(slots, pages * size // SEQUENCE)
     found |= {"pool_tokens": pages * size * len(meshes), "sequences": sequences * len(meshes)}
     try:
         with jax.set_mesh(mesh):
-            jitted = jax.jit(program, donate_argnums=(1, 2), out_shardings=(kept, same, same))
-            compiled = jitted.lower(params, pool, state, orders, None).compile()
+            compiled = program.lower(params, pool, state, orders, None).compile()
     except jax.errors.JaxRuntimeError as e:
         if not is_out_of_memory(e):
             raise
@@ -82,9 +79,7 @@ def plan(settings: Config, name: str) -> dict[str, Any]:
     memory, text = compiled.memory_analysis(), compiled.as_text()
     assert memory is not None
     assert text is not None
-    peak = memory.peak_memory_in_bytes
-    if platform == "cpu":  # whose compiler leaves out what is temporary
-        peak = memory.argument_size_in_bytes + memory.temp_size_in_bytes
+    peak = peak_bytes(memory, platform)
     chip = chips.of_kind(kind)
     floor = chip and (weights + sequences * LIVE * token) / chip.hbm_bandwidth
     return found | {
@@ -106,14 +101,6 @@ def _abstract(tree: Any, placed: Any) -> Any:
     if isinstance(placed, jax.sharding.Sharding):
         placed = jax.tree.map(lambda _: placed, tree)
     return jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), tree, placed)
-
-
-def _orders(slots: int, table: int, width: int, placed: jax.sharding.Sharding) -> device.Orders:
-    """The shapes of what the engine orders."""
-    groups = KNOWN // LANE // width
-    lanes = device.Lanes(np.zeros((groups, width, LANE), np.int32), *np.zeros((4, groups, width), np.int32))
-    orders = device.Orders(np.zeros((slots, table), np.int32), np.zeros(slots, bool), lanes, 0, 0)
-    return _abstract(jax.eval_shape(lambda orders: orders, orders), placed)
 
 
 def _copies(text: str, pool: paged.Pool) -> int:

@@ -141,9 +141,7 @@ def _cost(
     text = compiled.as_text()
     assert memory is not None  # a backend may have neither, but those of CPU, GPU and TPU do
     assert text is not None
-    peak = memory.peak_memory_in_bytes
-    if mesh.devices.flat[0].platform == "cpu":  # whose compiler leaves out what is temporary
-        peak = memory.argument_size_in_bytes + memory.temp_size_in_bytes
+    peak = peak_bytes(memory, mesh.devices.flat[0].platform)
     program = hlo.parse(text)
     moved = traffic.moved(program)
     chip = chips.of_kind(mesh.devices.flat[0].device_kind)
@@ -174,6 +172,13 @@ def _cost(
         hours_serial=at_best and at_best.serial_s * train.steps / 3600,
         compile_s=compile_s,
     )
+
+
+def peak_bytes(memory: Any, platform: str) -> int:
+    """What a compiled program takes at most, by its `memory_analysis`."""
+    if platform == "cpu":  # whose compiler leaves out what is temporary
+        return memory.argument_size_in_bytes + memory.temp_size_in_bytes
+    return memory.peak_memory_in_bytes
 
 
 def is_out_of_memory(error: jax.errors.JaxRuntimeError) -> bool:

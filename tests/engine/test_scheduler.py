@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsmath.engine.pages import Pages
-from dsmath.engine.scheduler import PATIENCE, Scheduler, Sequence
+from dsmath.engine.scheduler import PATIENCE, Scheduler, Sequence, Shape
 from dsmath.error import UserError
 from dsmath.records import Piece, Source
 from dsmath.text.generator import Request, Sampling
@@ -51,10 +51,9 @@ class Row:
 class Device:
     """What dsmath/engine/device.py does, and what the engine does with it, on lists."""
 
-    def __init__(self, pages: int, size: int, *, rows: int, length: int, ahead: int, groups: int = 3):
-        self.scheduler = Scheduler(
-            Pages(pages, size), rows=rows, length=length, lane=4, width=2, groups=groups, steps=3
-        )
+    def __init__(self, pages: int, size: int, *, rows: int, length: int, ahead: int, groups: int = 3, singles: int = 0):
+        shape = Shape(groups, width=3, singles=singles, lane=4, steps=3)
+        self.scheduler = Scheduler(Pages(pages, size), shape, rows=rows, length=length)
         self.ahead, self.size = ahead, size
         self.memory = [[None] * size for _ in range(pages)]
         self.rows = [Row() for _ in range(rows)]
@@ -100,8 +99,15 @@ class Device:
             self.rows[row].left = 0
         for contents, target in [(list(self.memory[source]), target) for source, target in plan.copies]:
             self.memory[target] = contents
+        shape = self.scheduler.shape
+        assert len(plan.groups) + len(plan.singles) + plan.steps <= shape.horizon
+        assert len(plan.groups) * shape.width + len(plan.singles) <= shape.lanes
+        full = plan.groups if plan.singles else plan.groups[:-1]
+        assert all(len(group) == shape.width for group in full)
         for group in plan.groups:
             self.group(group, tables, made)
+        for lane in plan.singles:
+            self.group([lane], tables, made)
         for _ in range(plan.steps):
             self.group([], tables, made)
         self.flights.append([(s, made[s.row]) for s in plan.sequences])
@@ -170,12 +176,13 @@ def workloads(draw):
     st.sampled_from([(16, 4), (19, 4), (200, 4), (9, 8), (64, 8), (2, 64), (70, 1)]),
     st.integers(1, 6),
     st.integers(0, 1),
+    st.integers(0, 2),
     st.randoms(use_true_random=False),
 )
-def test_any_workload_on_any_pool_gives_what_each_sequence_gives_alone(asked, pool, rows, ahead, random):
+def test_any_workload_on_any_pool_gives_what_each_sequence_gives_alone(asked, pool, rows, ahead, singles, random):
     pages, size = pool
     length = 64
-    device = Device(pages, size, rows=rows, length=length, ahead=ahead)
+    device = Device(pages, size, rows=rows, length=length, ahead=ahead, singles=singles)
     wanted, later = {}, {}
     for i, ids, max_new, hold, more in asked:
         device.scheduler.submit(request(i, ids, max_new, hold))
