@@ -12,6 +12,12 @@ from pathlib import Path
 import pytest
 import transformers
 
+from dsmath import config
+from dsmath.engine import memory
+from dsmath.model import paged
+from dsmath.sharding import make_mesh
+from tests.cli import tiny
+
 TINY = str(Path(__file__).parent / "tiny.py")
 
 
@@ -68,21 +74,31 @@ def test_every_suite_and_mode_is_scored(workdir, evaluated):
         assert 0 <= low <= summary["accuracy"] <= high <= 100
 
 
+def pool_share(pages: int) -> float:
+    """What leaves room for so many pages, or one less if memory gets scarce meanwhile."""
+    arch = config.parse(config.Arch, tiny.get_config().model.to_dict(), path="config.model")
+    page_bytes = paged.page_bytes(paged.XLA, arch, paged.XLA.page_tokens, "float32")
+    return (pages + 0.5) * page_bytes / memory.share(make_mesh(config.Mesh(1, 1, 1)), 1.0, of=1)
+
+
 def test_a_killed_evaluation_goes_on_and_ends_the_same(workdir, evaluated, tmp_path):
-    """SIGKILL after a random number of finished problems, a torn last line, then the same command."""
+    """SIGKILL after a random number of finished problems, a torn last line, then the same command; before with one
+    sequence at a time, then with many in a pool that holds two or three.
+    """
     copy = tmp_path / workdir.name
     subprocess.run(["cp", "-r", str(workdir), str(copy)], check=True)
     subprocess.run(["rm", "-r", str(copy / "evals")], check=True)
     path = copy / "evals" / "4" / "embedded-cot" / "trajectories.jsonl"
     wanted = random.randint(1, 11)
-    process = subprocess.Popen(command("evaluate", copy), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    one = command("evaluate", copy, "--config.eval.slots=1")
+    process = subprocess.Popen(one, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     while process.poll() is None and not (path.exists() and path.read_bytes().count(b"\n") >= wanted):
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     with path.open("ab") as file:
         file.write(b'{"id": "embedded-en-te')
-    again = dsmath("evaluate", copy)
+    again = dsmath("evaluate", copy, "--config.eval.slots=12", f"--config.eval.pool_share={pool_share(pages=6)}")
     assert list(map(without_times, again["summaries"])) == list(map(without_times, evaluated["summaries"]))
     for name in ("embedded-cot", "embedded-tool"):
         before, after = journal(workdir, name), journal(copy, name)
