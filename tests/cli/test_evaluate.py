@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,16 +82,18 @@ def pool_share(pages: int) -> float:
     return (pages + 0.5) * page_bytes / memory.share(make_mesh(config.Mesh(1, 1, 1)), 1.0, of=1)
 
 
-def test_a_killed_evaluation_goes_on_and_ends_the_same(workdir, evaluated, tmp_path):
+def test_a_killed_evaluation_goes_on_and_ends_the_same(workdir, tmp_path):
     """SIGKILL after a random number of finished problems, a torn last line, then the same command; before with one
-    sequence at a time, then with many in a pool that holds two or three.
+    sequence at a time, then with many in a pool that holds two or three. Responses are sampled.
     """
-    copy = tmp_path / workdir.name
-    subprocess.run(["cp", "-r", str(workdir), str(copy)], check=True)
-    subprocess.run(["rm", "-r", str(copy / "evals")], check=True)
+    whole, copy = (tmp_path / name / workdir.name for name in ("whole", "killed"))
+    sampled = "--config.eval.temperature=0.8"
+    for folder in (whole, copy):
+        shutil.copytree(workdir, folder, ignore=shutil.ignore_patterns("evals"))
+    evaluated = dsmath("evaluate", whole, sampled)
     path = copy / "evals" / "4" / "embedded-cot" / "trajectories.jsonl"
     wanted = random.randint(1, 11)
-    one = command("evaluate", copy, "--config.eval.slots=1")
+    one = command("evaluate", copy, sampled, "--config.eval.slots=1")
     process = subprocess.Popen(one, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     while process.poll() is None and not (path.exists() and path.read_bytes().count(b"\n") >= wanted):
         time.sleep(0.005)
@@ -98,10 +101,11 @@ def test_a_killed_evaluation_goes_on_and_ends_the_same(workdir, evaluated, tmp_p
     process.wait()
     with path.open("ab") as file:
         file.write(b'{"id": "embedded-en-te')
-    again = dsmath("evaluate", copy, "--config.eval.slots=12", f"--config.eval.pool_share={pool_share(pages=6)}")
+    crowded = ("--config.eval.slots=12", f"--config.eval.pool_share={pool_share(pages=6)}")
+    again = dsmath("evaluate", copy, sampled, *crowded)
     assert list(map(without_times, again["summaries"])) == list(map(without_times, evaluated["summaries"]))
     for name in ("embedded-cot", "embedded-tool"):
-        before, after = journal(workdir, name), journal(copy, name)
+        before, after = journal(whole, name), journal(copy, name)
         assert before.keys() == after.keys()
         assert all(before[id]["response"] == after[id]["response"] for id in before)
 

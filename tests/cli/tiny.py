@@ -11,5 +11,5 @@ def get_config() -> ConfigDict:
     c.model.head_dim = 16
     c.data.embedded_problems = 40
     c.train.update(steps=4, batch_rows=4, microbatches=1, warmup_steps=0, checkpoint_every=2)
-    c.eval.update(limit=12, slots=4, max_new=24, temperature=0.8)
+    c.eval.update(limit=12, slots=4, max_new=24)
     return c
