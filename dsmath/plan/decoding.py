@@ -104,6 +104,8 @@ def _abstract(tree: Any, placed: Any) -> Any:
 
 
 def _copies(text: str, pool: paged.Pool) -> int:
-    """Instructions of a compiled program that write a layer's pages anew, as a chip has them."""
+    """Instructions of a compiled program, within fusions too, that write a layer's pages anew, as a chip has them. An
+    asynchronous copy counts where it is done.
+    """
     shapes = {",".join(map(str, x.sharding.shard_shape(x.shape))) for x in jax.tree.leaves(pool)}
-    return sum(len(re.findall(rf"= \w+\[{shape}\]\S* (?:copy|copy-start|transpose)\(", text)) for shape in shapes)
+    return sum(len(re.findall(rf"= \w+\[{shape}\]\S* (?:copy|copy-done|transpose)\(", text)) for shape in shapes)

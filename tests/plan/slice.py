@@ -1,7 +1,7 @@
 """What the TPU compiler says of small programs, as JSON on stdout: a process of its own, as it loads libtpu.
 
 Compiles a loop of collectives that can be counted by hand, a small step, the same step with far too many rows, and the
-program that decodes.
+program that decodes, with many sequences and with few.
 """
 
 import dataclasses
@@ -39,6 +39,8 @@ SMALL: Config = dataclasses.replace(
     data=dataclasses.replace(CONFIG.data, row_length=512),
     train=dataclasses.replace(CONFIG.train, batch_rows=8, microbatches=None, rows_per_device=1, remat="full"),
 )
+# A layer's pages are 256 MB on a chip. Those of SMALL fit the memory within a chip, where the compiler moves them.
+CROWDED = dataclasses.replace(SMALL, eval=dataclasses.replace(CONFIG.eval, slots=1024, cache_length=512))
 TOO_LARGE = dataclasses.replace(SMALL, train=dataclasses.replace(SMALL.train, batch_rows=2**17, rows_per_device=2**15))
 
 
@@ -64,6 +66,7 @@ if __name__ == "__main__":
         "loop": loop(),
         "small": plan(SMALL, NAME, search=False),
         "too_large": plan(TOO_LARGE, NAME, search=False),
-        "decoding": decoding.plan(SMALL, NAME),
+        "decoding": decoding.plan(CROWDED, NAME),
+        "decoding_few": decoding.plan(SMALL, NAME),
     }
     print(json.dumps(found))

@@ -57,12 +57,19 @@ def test_decoding_takes_its_weights_and_its_pages_and_copies_none_of_them(compil
     parameters = 2 * 4096 * 512 + 4 * (4 * 512 * 512 + 3 * 512 * 1024 + 2 * 512) + 512
     split = 4 * (4 * 512 * 512 + 3 * 512 * 1024) + 2 * 4096 * 512
     assert found["weight_bytes"] == 2 * (parameters - split + split // 4)
-    slots, length, of_a_token = 4, 64, 4 * 2 * 128 * 2  # layers, keys and values, one head, bf16
+    slots, length, of_a_token = 1024, 512, 4 * 2 * 128 * 2  # layers, keys and values, one head, bf16
     assert found["pool_tokens"] == slots * length
     wanted = found["weight_bytes"] + slots * length * of_a_token
     assert wanted <= found["argument_bytes"] < 1.02 * wanted
     assert (found["fits"], found["whole_cache_copies"]) == (True, 0)
-    assert found["step_s_floor"] == pytest.approx(found["weight_bytes"] / 819e9)
+    assert found["sequences"] == slots * length // 768
+    live = found["sequences"] * 600 * of_a_token
+    assert found["step_s_floor"] == pytest.approx((found["weight_bytes"] + live) / 819e9)
+
+
+def test_copies_of_pages_are_seen_where_there_are_some(compiled):
+    """Few pages are moved into the memory within a chip and back, by the group's loop and by the step's."""
+    assert compiled["decoding_few"]["whole_cache_copies"] == 2 * 4 * 2
 
 
 def test_decoding_on_the_devices_at_hand_has_a_copy_of_the_weights_for_each_step_along_data():
