@@ -23,7 +23,6 @@ from dsmath.suites import catalogue
 from dsmath.text import template, tokenizer
 from dsmath.text.codec import Codec, TokenCodec
 from dsmath.text.generator import Completion, Generator, Request, Sampling
-from dsmath.text.template import Template
 from dsmath.text.tokenizer import Tokenizer
 
 SLOTS = 16
@@ -146,10 +145,10 @@ class Recorded:
     come back in a later request, the engine gets the ones that it generated, so that it finds what it holds.
     """
 
-    def __init__(self, engine: Engine, written: Iterable[Solution], talk: Template = CHAT):
+    def __init__(self, engine: Engine, written: Iterable[Solution]):
         """The engine has no end tokens."""
         self.codec, self._engine = engine.codec, engine
-        self._script = {s.problem.id: ((s.first, talk.asks, Stop.TEXT), (s.last, "", Stop.END)) for s in written}
+        self._script = {s.problem.id: ((s.first, CHAT.asks, Stop.TEXT), (s.last, "", Stop.END)) for s in written}
         self._turn: dict[str, int] = {}
         self._said: dict[str, Ids] = {}  # by the engine, for what is recorded
 

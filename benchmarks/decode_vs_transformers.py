@@ -98,12 +98,11 @@ def main() -> None:
             engine.load(model.params)  # forgets what its pages hold
             our_ids, speed = timed(run_ours, engine, prompts, max_new)
             ours.append(speed)
-        ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
         agreed = sum(a == b for a, b in zip(our_ids, their_ids, strict=True)) / len(prompts)
         print(
             f"{name}: {len(prompts)} problems, dsmath {statistics.median(ours):.0f} tokens/s, "
-            f"transformers {statistics.median(theirs):.0f} tokens/s, ratio {statistics.median(ratios):.2f} "
-            f"(rounds: {', '.join(f'{ratio:.2f}' for ratio in ratios)}), same sequences {agreed:.0%}",
+            f"transformers {statistics.median(theirs):.0f} tokens/s, ratio {setting.ratio(ours, theirs)}, "
+            f"same sequences {agreed:.0%}",
             flush=True,
         )
 

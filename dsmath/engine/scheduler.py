@@ -175,13 +175,13 @@ class Scheduler:
         copies: list[tuple[int, int]] = []
         self._grow()
         lanes, width = list(self._lanes(copies)), self.shape.width
-        left = len(lanes) % width if len(lanes) % width <= self.shape.singles else 0
-        lanes, singles = lanes[: len(lanes) - left], lanes[len(lanes) - left :]
-        groups = [lanes[i : i + width] for i in range(0, len(lanes), width)]
+        left = len(lanes) % width
+        grouped = len(lanes) - left if left <= self.shape.singles else len(lanes)
+        groups, singles = [lanes[i : i + width] for i in range(0, grouped, width)], lanes[grouped:]
         turns = [*groups, *([lane] for lane in singles)]
         fresh = {lane.sequence.age: i for i, turn in enumerate(turns, 1) for lane in turn if lane.last}
         sequences = [s for s in self.running if s.age in fresh or (s.decodes and not s.ended)]
-        if not sequences and not turns:
+        if not sequences and not lanes:
             return None
         for sequence in sequences:
             steps = len(turns) - fresh.get(sequence.age, 0) + self.shape.steps

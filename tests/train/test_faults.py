@@ -12,6 +12,8 @@ import pytest
 
 from tests.train import faults
 
+PARTS = faults.parts(random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID")))  # the same in all of xdist's processes
+
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory) -> tuple[Path, Path]:
@@ -31,7 +33,7 @@ def may_mount(folder: Path) -> bool:
 @pytest.mark.parametrize("part", range(faults.RUNS))
 def test_a_run_with_faults_goes_on_to_what_it_would_have_been(part, uninterrupted, tmp_path):
     prepared, whole = uninterrupted
-    names = faults.parts(random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID")))[part]
+    names = PARTS[part]
     mounted = "full_disk" not in names or may_mount(tmp_path / "disk")
     faults.inject([name for name in names if mounted or name != "full_disk"], whole, prepared, tmp_path / "run")
     if not mounted:
