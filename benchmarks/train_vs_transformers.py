@@ -53,9 +53,10 @@ import torch
 import transformers
 
 from dsmath import config, runtime
-from dsmath.data import gsm8k, pipeline
+from dsmath.data import pipeline
+from dsmath.data.sources import gsm8k
 from dsmath.model import decoder, folder, remat, smollm2, weights
-from dsmath.records import Example, Piece, Source
+from dsmath.records import COT, Example, Piece, Source
 from dsmath.sharding import TRAINING, make_mesh, place
 from dsmath.text import template, tokenizer
 from dsmath.train import optimizer as optimizers
@@ -262,10 +263,10 @@ def padded_batches(rows: list[np.ndarray], slots: int) -> Iterator[tuple[dict[st
         yield padded_inputs(draw(size))
 
 
-def example(row: gsm8k.Row) -> Example:
+def example(key: str, row: dict[str, str]) -> Example:
     """A row as chain of thought."""
-    solution = (Piece(Source.MODEL, gsm8k.cot(row.solution, row.gold)),)
-    return Example(row.id, "gsm8k", "en", "cot", row.question, solution, row.gold)
+    draft = gsm8k.SOURCE.drafts[COT](row)
+    return Example(key, "gsm8k", "en", COT, draft.question, (Piece(Source.MODEL, *draft.turns),), draft.answer)
 
 
 def load(model: str, examples: list[Example]) -> Subject:
@@ -316,7 +317,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
 
-    examples = [example(row) for row in gsm8k.read(args.data_dir / "gsm8k" / "train.jsonl")]
+    rows = gsm8k.SOURCE.rows({"train.jsonl": args.data_dir / "gsm8k" / "train.jsonl"})
+    examples = [example(key, row) for key, row in rows]
     subject = load(args.model, examples)
     subject = subject._replace(arch=dataclasses.replace(subject.arch, max_positions=args.row_length))
     tokenise = pipeline.Tokenise(

@@ -68,14 +68,30 @@ class Mesh:
 
 
 @dataclasses.dataclass(frozen=True)
+class Part:
+    """What a mixture takes of a source."""
+
+    modes: tuple[str, ...] | None = None  # of what the source can give; None for those of the mixture
+    count: Count | None = None  # examples, drawn by the seed; None for all
+    epochs: Count = 1  # how often each of them stands in a pass of the mixture
+    weight: Amount | None = None  # share of all examples that are fed; None for all sources: by their numbers
+    stands_for: str = ""  # a part of the paper's mixture
+    paper: Count | None = None  # examples that the paper has in that part, where it says so
+
+
+@dataclasses.dataclass(frozen=True)
 class Data:
     """The training set and how rows are made of it."""
 
-    sources: tuple[str, ...]  # names in dsmath.data.mixture.SOURCES
-    modes: tuple[str, ...]  # of "cot", "tool"
+    sources: tuple[str, ...]  # names in dsmath.data.sources.known; what an earlier one has, a later one doesn't give
+    modes: tuple[str, ...]  # of "cot", "tool", "pot"; each source gives those that it can
     embedded_problems: Natural  # training problems that the generator makes, per language
     row_length: Count  # tokens per packed row
     packing_bins: Count  # rows that are open at a time while packing
+    parts: dict[str, Part] = dataclasses.field(default_factory=dict)  # by source; where there is none, all of it
+    decontaminate: tuple[str, ...] = ()  # suites of which no example may hold a part
+    near_duplicates: Share | None = None  # estimated similarity of questions that are one; None: none are looked for
+    paper: Count | None = None  # examples of the paper's whole mixture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,7 +184,11 @@ def parse(record: type[T], values: Mapping[str, Any], *, path: str = "config") -
     """
     hints = typing.get_type_hints(record, include_extras=True)
     fields = {f.name: hints[f.name] for f in dataclasses.fields(record)}  # type: ignore[arg-type]  # a dataclass
-    needed = [f.name for f in dataclasses.fields(record) if f.default is dataclasses.MISSING]  # type: ignore[arg-type]
+    needed = [
+        f.name
+        for f in dataclasses.fields(record)  # type: ignore[arg-type]
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
     given = dict(values)
     if unknown := sorted(given.keys() - fields.keys()):
         raise UserError(f"{path}.{unknown[0]} is not a field of {path}; expected one of: {', '.join(fields)}")
@@ -199,7 +219,11 @@ def _cast(value: Any, kind: Any, path: str) -> Any:
         return number
     if dataclasses.is_dataclass(kind) and isinstance(kind, type) and isinstance(value, Mapping):
         return parse(kind, value, path=path)
-    if isinstance(kind, types.GenericAlias):  # tuple[str, ...]
+    if typing.get_origin(kind) is dict:
+        item = typing.get_args(kind)[1]
+        if isinstance(value, Mapping):
+            return {key: _cast(v, item, f"{path}.{key}") for key, v in value.items()}
+    elif isinstance(kind, types.GenericAlias):  # tuple[str, ...]
         item = typing.get_args(kind)[0]
         if isinstance(value, list | tuple):
             return tuple(_cast(v, item, f"{path}[{i}]") for i, v in enumerate(value))

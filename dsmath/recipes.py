@@ -64,8 +64,14 @@ def mesh(*, data: int = 1, fsdp: int = 1, tensor: int = 1, context: int = 1) -> 
     return ConfigDict({"data": data, "fsdp": fsdp, "tensor": tensor, "context": context})
 
 
+BENCHMARKS = ("gsm8k", "math", "mgsm_zh", "cmath", "math500", "svamp", "asdiv", "mawps")
+
+
 def data(*sources: str, **changes: Any) -> ConfigDict:
-    """Both modes, in the paper's rows of 4,096 tokens."""
+    """Chains of thought and tool-integrated solutions, nothing of a benchmark, in the paper's rows of 4,096 tokens.
+
+    `parts`, by source, are made by `part`.
+    """
     return _changed(
         {
             "sources": sources,
@@ -73,6 +79,25 @@ def data(*sources: str, **changes: Any) -> ConfigDict:
             "embedded_problems": 0,
             "row_length": 4096,
             "packing_bins": 64,
+            "parts": ConfigDict(),
+            "decontaminate": BENCHMARKS,
+            "near_duplicates": placeholder(float),
+            "paper": placeholder(int),
+        },
+        changes,
+    )
+
+
+def part(**changes: Any) -> ConfigDict:
+    """All of a source, in the modes of the mixture."""
+    return _changed(
+        {
+            "modes": placeholder(tuple),
+            "count": placeholder(int),
+            "epochs": 1,
+            "weight": placeholder(float),
+            "stands_for": "",
+            "paper": placeholder(int),
         },
         changes,
     )
@@ -160,7 +185,7 @@ def demo() -> ConfigDict:
         model=model,
         start=start("random", tokenizer="train"),
         mesh=mesh(),
-        data=data("embedded", embedded_problems=12_000, row_length=256, packing_bins=16),
+        data=data("embedded", embedded_problems=12_000, row_length=256, packing_bins=16, decontaminate=()),
         train=sft(
             steps=1200,
             batch_rows=16,

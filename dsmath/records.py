@@ -52,8 +52,8 @@ class Problem:
 class Example:
     """A question and a solution to train on, in pieces that say who writes them.
 
-    Mode "cot": one piece by the model. Mode "tool": the model writes prose and a program and asks for its output, the
-    tool answers, the model concludes; `dsmath.text.template` says how that looks.
+    Modes "cot" and "pot": one piece by the model. Mode "tool": the model writes prose and a program and asks for its
+    output, the tool answers, the model goes on; `dsmath.text.template` says how that looks.
     """
 
     id: str
@@ -63,6 +63,19 @@ class Example:
     question: str
     solution: tuple[Piece, ...]
     answer: str
+    row: str = ""  # of the source: a file and a number, or the name that the source gives it
+    license: str = ""
+    topic: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values; `from_json` is the inverse."""
+        texts = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "solution"}
+        return texts | {"solution": [_piece_to_json(piece) for piece in self.solution]}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Example":
+        """Raises KeyError or TypeError for values that are no example."""
+        return cls(**values | {"solution": tuple(map(_piece_from_json, values["solution"]))})
 
 
 class Stop(enum.StrEnum):

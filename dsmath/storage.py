@@ -8,6 +8,7 @@ import importlib.util
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,6 +72,24 @@ def build_folder(folder: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(FileNotFoundError):
             remove_folder(place)
+
+
+@contextlib.contextmanager
+def whole_file(file: Path) -> Iterator[Path]:
+    """A local path to write a file to, which then goes to where it belongs, also on gs://: whole or not at all."""
+    if is_local(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_name(f"{file.name}.{uuid.uuid4().hex}.tmp")  # hosts may share the folder
+    else:
+        temporary = Path(tempfile.mkdtemp(prefix="dsmath-")) / file.name
+    try:
+        yield temporary
+        if is_local(file):
+            os.replace(temporary, file)
+        else:
+            copy_file(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 class Mirror:

@@ -23,7 +23,8 @@ import rich.console
 from dsmath import config, runs
 from dsmath.cli import evaluate, subject, train
 from dsmath.config import Config
-from dsmath.data import mixture
+from dsmath.data import prepared as sets
+from dsmath.data.preparation import prepare
 from dsmath.engine import memory
 from dsmath.error import UserError
 from dsmath.model import decoder, folder, paged
@@ -78,9 +79,14 @@ def first_params() -> decoder.Params:
 
 def prepared(settings: Config) -> Seen:
     """The training set that is written."""
-    mixture.prepare(settings, Path("data"), Path("published"))
-    found = mixture.examples(Path("data"), settings)
+    prepare(settings, Path("data"), Path("published"))
+    found = sets.examples(Path("data"), settings)
     return [(found[i].id, found[i].question, found[i].mode) for i in range(len(found))]
+
+
+def kept_apart(settings: Config) -> Seen:
+    """The manifest."""
+    return prepare(settings, Path("data"), Path("published"))
 
 
 def trained(settings: Config) -> Seen:
@@ -207,7 +213,7 @@ def evaluated(settings: Config) -> Seen:
 def watched(settings: Config) -> Seen:
     """Of what, and after which steps, there are evaluations when a run has been trained."""
     run = runs.Run("run")
-    mixture.prepare(settings, run.data, Path("published"))
+    prepare(settings, run.data, Path("published"))
     with scripted():
         train.train(settings, run, Path("published"), console=SILENT)
     return [(str(e.folder), len(e.trajectories.read_text().splitlines())) for e in run.evaluations()]
@@ -244,6 +250,10 @@ NUDGES: dict[str, tuple[Callable[[Config], Seen], Any]] = {
     "data.sources": (prepared, ("gsm8k",)),
     "data.modes": (prepared, ("tool",)),
     "data.embedded_problems": (prepared, 10),
+    "data.parts": (prepared, {"embedded": config.Part(count=3)}),
+    "data.decontaminate": (kept_apart, ("gsm8k",)),
+    "data.near_duplicates": (kept_apart, 0.5),
+    "data.paper": (kept_apart, 100),
     "data.row_length": (trained, 96),
     "data.packing_bins": (trained, 1),
     "train.steps": (trained, 4),

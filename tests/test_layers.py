@@ -69,7 +69,7 @@ class Hidden:
         if name.partition(".")[0] in ("tensorflow", "torch", "transformers"):
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Hidden())
-import dsmath.data.mixture, dsmath.train.loop, dsmath.engine.engine, dsmath.model.weights
+import dsmath.data.prepared, dsmath.train.loop, dsmath.engine.engine, dsmath.model.weights
 """
     subprocess.run([sys.executable, "-c", code], check=True)
 

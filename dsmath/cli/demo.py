@@ -31,13 +31,12 @@ def resumes(values: flags.FlagValues) -> bool:
 
 def run(values: flags.FlagValues) -> dict[str, Any]:
     """Prepare, train, evaluate before and after, report. Each stage is skipped or resumed where it was done already."""
-    from dsmath.cli import evaluate, train
-    from dsmath.data import mixture
+    from dsmath.cli import evaluate, prepare, train
     from dsmath.report import table
 
     settings, run = experiment.settings(values), experiment.run_of(values)
     stderr = rich.console.Console(stderr=True)
-    mixture.prepare(settings, run.data, None)
+    prepare.prepare(settings, run.data, None)
     train.train(settings, run, None, console=stderr)
     for step in (0, None):  # the weights that it started from, and the last checkpoint
         evaluate.evaluate(settings, run, None, step=step, console=stderr)

@@ -2,8 +2,8 @@
 
 A verb is a module of this package with a docstring (its help, with an example), `define(values)` that declares its
 flags, and `run(values)`, which returns the result, a dict or a list of them. If it has them, `POSITIONAL` names the
-flag that may stand without its name, and `resumes(values)` says whether the same command goes on where it was
-interrupted.
+flag that may stand without its name, `REST` the one that takes what follows `--`, and `resumes(values)` says whether
+the same command goes on where it was interrupted.
 """
 
 import importlib
@@ -39,7 +39,7 @@ def main() -> None:
         print(_overview())
         return
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("absl", "jax", "orbax", "grain", "gcsfs"):
+    for noisy in ("absl", "jax", "orbax", "grain", "gcsfs", "apache_beam"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     runtime.choose_platform()
     module: ModuleType | None = None
@@ -52,7 +52,7 @@ def main() -> None:
         if {"-h", "--help"} & set(args):
             print(_help(verb, module, values))
             return
-        _parse(values, args, getattr(module, "POSITIONAL", None))
+        _parse(values, args, getattr(module, "POSITIONAL", None), getattr(module, "REST", None))
         if "print_config" in values and values.print_config:
             print(config.dump(experiment.settings(values)), end="")
             return
@@ -77,9 +77,11 @@ def _define(module: ModuleType, values: flags.FlagValues) -> None:
     module.define(values)
 
 
-def _parse(values: flags.FlagValues, args: list[str], positional: str | None) -> None:
+def _parse(values: flags.FlagValues, args: list[str], positional: str | None, others: str | None) -> None:
     try:
         rest = values(["dsmath", *args])[1:]
+        if others and "--" in args:
+            values[others].value, rest = rest, []
         if rest and positional:
             values[positional].value = rest.pop(0)
     except flags.Error as e:

@@ -1,26 +1,46 @@
 """Write the training set of an experiment: ArrayRecord files and a manifest, in WORKDIR/data.
 
-Programs of solutions run in the sandbox, and what does not print its answer is dropped. Killed, the same command goes
-on where it was.
+Programs of solutions run in the sandbox; what does not print its answer is dropped, and so is what holds a part of a
+benchmark, and what is there twice. WORKDIR/data/report.md says what and why, with samples. Killed, the same command
+goes on where it was. The stages are Apache Beam pipelines (pip install 'dsmath[data]'): on this machine, in --workers
+processes, or by --runner, with its options after `--`.
 
 Example:
   dsmath prepare --config configs/sft_smollm2_gsm8k.py --workdir runs/smollm2 --data_dir DATA
+  dsmath prepare --config configs/mixtures/dsmath_776k.py --workdir gs://BUCKET/RUN --data_dir DATA \\
+    --runner DataflowRunner -- --project=PROJECT --region=REGION --temp_location=gs://BUCKET/tmp --setup_file=./setup.py
 """
 
+import functools
+import importlib.util
+import logging
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import rich.console
 import rich.table
 from absl import flags
 
+from dsmath import config
 from dsmath.cli import experiment
+from dsmath.error import UserError
+from dsmath.records import Example
+
+log = logging.getLogger(__name__)
+
+REST = "runner_options"  # what follows `--`
 
 
 def define(values: flags.FlagValues) -> None:
     """Declare the verb's flags."""
     experiment.define(values)
     experiment.define_data_dir(values)
+    flags.DEFINE_bool("allow_missing", False, "prepare without the sources and benchmarks that aren't there", values)
+    flags.DEFINE_integer("workers", 1, "processes on this machine", lower_bound=1, flag_values=values)
+    flags.DEFINE_string("runner", None, "runner of Apache Beam; this machine if not given", values)
+    flags.DEFINE_list(REST, [], "options of the runner; what follows `--`", values)
 
 
 def resumes(values: flags.FlagValues) -> bool:
@@ -30,19 +50,65 @@ def resumes(values: flags.FlagValues) -> bool:
 
 def run(values: flags.FlagValues) -> dict[str, Any]:
     """Prepare, and return the manifest."""
-    from dsmath.data import mixture
-
     run = experiment.run_of(values)
-    manifest = mixture.prepare(experiment.settings(values), run.data, experiment.data_dir(values))
+    settings = experiment.settings(values)
+    runner = {"name": values.runner, "options": tuple(values[REST].value or ()), "workers": values.workers}
+    manifest = prepare(
+        settings, run.data, experiment.data_dir(values), allow_missing=values.allow_missing, runner=runner
+    )
     console = rich.console.Console(file=sys.stderr if values.json else sys.stdout)
     console.print(_table(manifest))
     console.print(f"{manifest['examples']} examples in {run.data}", soft_wrap=True, highlight=False)
     return manifest
 
 
+def prepare(
+    settings: config.Config, out: Path, data_dir: Path | None, *, allow_missing: bool = False, **runner: Any
+) -> dict[str, Any]:
+    """Prepare a training set, and return its manifest. Raises UserError where Beam isn't installed."""
+    if importlib.util.find_spec("apache_beam") is None:
+        raise UserError("preparing needs the package apache-beam; install it by pip install 'dsmath[data]'")
+    from dsmath.data import preparation
+    from dsmath.data.beam.pipelines import Runner
+
+    return preparation.prepare(
+        settings,
+        out,
+        data_dir,
+        runner=Runner(**runner),
+        allow_missing=allow_missing,
+        open_count=_token_count(settings),
+    )
+
+
+def _token_count(settings: config.Config) -> Callable[[], Callable[[Example], int]] | None:
+    """What opens the count of an example's tokens; None where the tokenizer is still to be trained, or isn't there."""
+    from dsmath.cli import subject
+
+    if settings.start is None or settings.start.tokenizer == "train":
+        return None
+    try:
+        subject.tokenizer_of(settings.start)
+    except UserError as e:
+        log.warning("tokens are not counted: %s", e)
+        return None
+    return functools.partial(_open_count, settings.start)
+
+
+def _open_count(start: config.Start) -> Callable[[Example], int]:
+    from dsmath.cli import subject
+    from dsmath.text import template as templates
+    from dsmath.text.codec import TokenCodec
+
+    codec, template = TokenCodec(subject.tokenizer_of(start)), templates.find(start.template)
+    return lambda example: sum(len(piece.ids or ()) for piece in codec.example(example, template))
+
+
 def _table(manifest: dict[str, Any]) -> rich.table.Table:
-    table = rich.table.Table("Source", "Examples", "Dropped", "Files", box=rich.box.SIMPLE_HEAD)
+    table = rich.table.Table("Source", "Mode", "Read", "Kept", "Tokens", "Dropped", box=rich.box.SIMPLE_HEAD)
     for name, source in manifest["sources"].items():
-        drops = "\n".join(f"{count}: {reason}" for reason, count in source["drops"].items())
-        table.add_row(name, str(source["examples"]), drops or "0", source["folder"])
+        for mode, counts in source["modes"].items():
+            dropped = "\n".join(f"{n:,}: {reason}" for reason, n in counts["dropped"].items())
+            tokens = "" if counts["tokens"] is None else f"{counts['tokens']:,}"
+            table.add_row(name, mode, f"{counts['read']:,}", f"{counts['kept']:,}", tokens, dropped or "0")
     return table

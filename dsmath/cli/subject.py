@@ -32,6 +32,11 @@ def tokenizer(settings: config.Config, run: runs.Run) -> tokenizers.Tokenizer:
         log.info("training a tokenizer on the training set")
         size = need(settings.model, "model").vocab_size
         return tokenizers.train(_texts(run, settings, start.template), vocab_size=size)
+    return tokenizer_of(start)
+
+
+def tokenizer_of(start: Start) -> tokenizers.Tokenizer:
+    """The tokenizer that a run starts from. Raises UserError if it isn't there."""
     if start.tokenizer != "weights":
         return tokenizers.load(Path(start.tokenizer))
     if start.weights == "random":
@@ -142,9 +147,9 @@ def _template_of(folder: Path) -> str:
 
 
 def _texts(run: runs.Run, settings: config.Config, name: str) -> Iterator[str]:
-    from dsmath.data import mixture
+    from dsmath.data import prepared
 
-    examples, template = mixture.examples(run.data, settings), templates.find(name)
+    examples, template = prepared.examples(run.data, settings), templates.find(name)
     for i in range(0, len(examples), max(1, len(examples) // TOKENIZER_EXAMPLES)):
         prompt = template.prompt(examples[i].question, lang=examples[i].lang, mode=examples[i].mode)
         yield "".join(part for part in prompt if isinstance(part, str))

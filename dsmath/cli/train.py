@@ -55,14 +55,14 @@ def train(
     `data_dir` has the benchmarks that it is evaluated on meanwhile.
     """
     from dsmath.cli import subject
-    from dsmath.data import mixture
+    from dsmath.data import prepared
     from dsmath.model import weights
     from dsmath.sharding import TRAINING
     from dsmath.text import template as templates
     from dsmath.train import loop
 
     runtime.start()
-    examples = mixture.examples(run.data, settings)
+    examples = prepared.examples(run.data, settings)
     start = need(settings.start, "start")
     arch = weights.arch_of(start.weights, settings.model)
     settings = dataclasses.replace(settings, model=arch)

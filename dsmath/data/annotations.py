@@ -20,6 +20,8 @@ import operator
 import re
 from collections.abc import Callable
 
+from dsmath.data.source import Unusable
+
 ANNOTATION = re.compile(r"<<([^<>]*)>>")
 # What a sentence shows of one step: the expression, perhaps with units, then annotation and result; or an equation
 # that lacks its annotation.
@@ -43,10 +45,6 @@ STOPPERS = {"and", "or", "so", "because", "since", "which", "that", "while", "if
 STOPPERS |= {"is", "are", "was", "were", "s"}
 DANGLING = re.compile(r"(?:[\s.,:;=*/+$(-]|\b(?:is|are|was|were|of|for|because|since|to|a|an|the|by|or|and|with)\b)+$")
 OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
-
-
-class Unusable(Exception):
-    """A solution that gives no program; the message is the reason, by which drops are counted."""
 
 
 def without(solution: str) -> str:

@@ -12,7 +12,7 @@ import io
 import json
 import logging
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import tensorflow_datasets as tfds
 
 from dsmath.error import UserError
 from dsmath.records import Problem
-from dsmath.suites.suite import Download, Files, Layout, Suite, find_files, read
+from dsmath.suites.suite import Download, Files, Suite, find_files, read
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,8 @@ class Benchmark(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         suite, layout = self._suite, self._layout
-        files = find_files(suite, layout, self._folder) if self._folder else _download(suite, layout, dl_manager)
+        found = self._folder and find_files(suite, layout, self._folder)
+        files = found or fetch(suite.name, layout.downloads, dl_manager)
         return {"test": self._generate_examples(read(suite, layout, files))}
 
     def _generate_examples(self, problems: list[Problem]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -74,14 +75,14 @@ def _from_record(suite: str, record: dict[str, bytes]) -> Problem:
     return Problem(**texts | {"suite": suite, "meta": json.loads(texts["meta"])})
 
 
-def _download(suite: Suite, layout: Layout, dl_manager: tfds.download.DownloadManager) -> Files:
-    downloads = layout.downloads
+def fetch(name: str, downloads: Sequence[Download], dl_manager: tfds.download.DownloadManager) -> Files:
+    """Published files, by their names, downloaded unless they are there, and checked. Raises UserError."""
     try:
         _reach(downloads[0].url)
         files = dl_manager.download({d.name: d.url for d in downloads})
     except (OSError, tfds.download.DownloadError) as e:
         urls = ", ".join(d.url for d in downloads)
-        raise UserError(f"cannot download {suite.name} from {urls} ({e}); fetch it by hand and give --data_dir") from e
+        raise UserError(f"cannot download {name} from {urls} ({e}); fetch it by hand and give --data_dir") from e
     for download in downloads:
         _check(download, Path(files[download.name]))
     return {name: Path(path) for name, path in files.items()}

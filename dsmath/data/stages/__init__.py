@@ -1,0 +1,1 @@
+"""The stages between published rows and prepared examples, each from file to file."""
