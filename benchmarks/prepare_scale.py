@@ -79,7 +79,8 @@ def rows(count: int, leaks: list[str]) -> Iterator[dict[str, str]]:
         x, y = b * c, a + b * c
         answer = (
             f"The boxes hold {b}*{c}=<<{b}*{c}={x}>>{x} {what}.\n"
-            f"With those there are {a}+{x}=<<{a}+{x}={y}>>{y} {what}.\nWithout what {other} takes, {y}-{d}=<<{y}-{d}={y - d}>>{y - d} are left.\n#### {y - d}"
+            f"With those there are {a}+{x}=<<{a}+{x}={y}>>{y} {what}.\n"
+            f"Without what {other} takes, {y}-{d}=<<{y}-{d}={y - d}>>{y - d} are left.\n#### {y - d}"
         )
         row = {"question": question, "answer": answer}
         if i % PLANTED == 1 and before is not None:
@@ -123,9 +124,8 @@ def by_stage(data_dir: Path, examples: int, workers: int) -> dict[str, float]:
         begun = time.perf_counter()
         shards = raw.write(found.sources["gsm8k"].source, found.sources["gsm8k"].rows(), stages.raw["gsm8k"])
         seconds["rows"] = time.perf_counter() - begun
-        stages.benchmarks.write_text(
-            "".join(json.dumps({"id": p.id, "question": p.question}) + "\n" for p in found.benchmarks)
-        )
+        apart_from = [{"id": problem.id, "question": problem.question} for problem in found.benchmarks]
+        journal.write(stages.benchmarks, map(journal.line, apart_from))
 
         def run() -> float:
             begun = time.perf_counter()

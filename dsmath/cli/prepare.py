@@ -53,9 +53,7 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
     run = experiment.run_of(values)
     settings = experiment.settings(values)
     runner = {"name": values.runner, "options": tuple(values[REST].value or ()), "workers": values.workers}
-    manifest = prepare(
-        settings, run.data, experiment.data_dir(values), allow_missing=values.allow_missing, runner=runner
-    )
+    manifest = prepare(settings, run.data, experiment.data_dir(values), allow_missing=values.allow_missing, **runner)
     console = rich.console.Console(file=sys.stderr if values.json else sys.stdout)
     console.print(_table(manifest))
     console.print(f"{manifest['examples']} examples in {run.data}", soft_wrap=True, highlight=False)
