@@ -5,7 +5,7 @@ import re
 from fractions import Fraction
 
 from dsmath.data import expressions
-from dsmath.data.annotations import Unusable
+from dsmath.data.source import Unusable
 from dsmath.data.expressions import DECIMAL, FRACTION, INTEGER, MIXED, PERCENT, Operation
 
 LONGEST = 100  # characters of an answer
