@@ -92,13 +92,14 @@ def rows(count: int, leaks: list[str]) -> Iterator[dict[str, str]]:
 
 
 def data_folder(folder: Path, data_dir: Path, count: int) -> Path:
-    """A DATA_DIR with made-up training rows beside the benchmarks."""
+    """A new DATA_DIR with made-up training rows beside links to the benchmarks' test files; D is only read."""
     for name in recipes.BENCHMARKS:
         for path in (data_dir / name).glob("*"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
-            (folder / name / path.name).symlink_to(path.resolve())
+            if "train" not in path.name:
+                (folder / name).mkdir(parents=True, exist_ok=True)
+                (folder / name / path.name).symlink_to(path.resolve())
     questions = [problem.question for problem in catalogue.problems("gsm8k", data_dir)]
-    with (folder / "gsm8k" / "train.jsonl").open("w") as file:
+    with (folder / "gsm8k" / "train.jsonl").open("x") as file:  # "x" opens nothing that is there, links included
         file.writelines(json.dumps(row) + "\n" for row in rows(count, questions))
     return folder
 
