@@ -1,48 +1,57 @@
 """Programs from GSM8K's calculator annotations.
 
 A solution comes as sentences with calculator annotations, `The baker makes 14*36 = <<14*36=504>>504 rolls`, and a last
-line `#### 205`. Each annotation becomes one assignment under its
-sentence as a comment:
+line `#### 205`. Each annotation, and each true equation that lacks one, becomes an assignment under its sentence as a
+comment:
 
     # The baker makes rolls
     rolls = 14 * 36
 
 The variable is named after the words that follow the result, and stands in for the result where a later step uses it.
-Neither comments nor code may hold a result, because the model that learns from them writes them before the program
-runs.
+An unknown that the solution solves for by hand is solved for by sympy, from the solution's first equation; what lies
+between that and its value is left out. The answer is the result of a step, or follows from the last one by a
+conversion or by rounding.
+
+Neither comments nor code may hold a result before it is computed, because the model that learns from them writes them
+before the program runs; and a number is no step by itself unless the question gives it.
 """
 
-import ast
+import dataclasses
 import itertools
 import keyword
 import math
-import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from dsmath.data import arithmetic, sentences, unknowns
+from dsmath.data.arithmetic import Expression, Number, Unreadable, literal
+from dsmath.data.conclusions import conclusion
+from dsmath.data.sentences import Shown
+from dsmath.data.unknowns import Unknown
 
 ANNOTATION = re.compile(r"<<([^<>]*)>>")
-# What a sentence shows of one step: the expression, perhaps with units, then annotation and result; or an equation
-# that lacks its annotation.
-_NUMBER = r"(?:\d[\d,]{0,20}(?:\.\d{1,20})?|\.\d{1,20})"  # bounds keep matching linear
-_OPERAND = rf"[$(]{{0,4}}{_NUMBER}%?(?:[ /-]?[a-z]{{1,30}}(?:[ /-][a-z]{{1,30}}){{0,3}})?\){{0,4}}"
-_OPERATOR = r"\s*(?:[-+*/÷×]|\bx\b)\s*"
-SHOWN = re.compile(
-    rf"(?<![\w.])(?:{_OPERAND}(?:{_OPERATOR}{_OPERAND}){{0,30}}\s*=\s*)?[$]?<<(?P<step>[^<>]*)>>[$]?-?{_NUMBER}?%?"
-    rf"|(?<![\w.])(?P<bare>{_OPERAND}(?:{_OPERATOR}{_OPERAND}){{1,30}}\s*=\s*[$]?{_NUMBER}%?)(?![\w%]|[.,]\d|\s*[-+*/÷×=<(])",
-    re.IGNORECASE,
-)
-NUMBER = re.compile(rf"(?<![\w.]){_NUMBER}(?!\w|\.\d)")
+NUMBER = re.compile(rf"(?<![\w.]){arithmetic.DIGITS}(?!\w|\.\d)")
+FIGURE = re.compile(rf"(?<![\w.])[$€£]?(?P<number>{arithmetic.DIGITS})(?!\w|\.\d)[%$€£]?")
 CLAUSE_END = re.compile(r"[.,;:!?()\d]")
-TOKEN = re.compile(r"[\d.,]+%?|[-+*/()]|\S")
 CLOSE = 1e-6  # relative, near 0 absolute; programs compute in floats, answers are exact
 ROUNDED = 0.01  # relative; how far an equation without annotation may be off
 UNIVERSAL = {1, 2, 7, 10, 12, 24, 30, 52, 60, 100, 365, 1000}  # numbers that need not come from anywhere
+MOST_STEPS = 100
 NAME_WORDS = 3  # at most, in a variable's name
 SKIPPED = {"a", "an", "the", "of", "for", "from", "to", "in", "on", "at", "by", "per", "as", "this", "it", "he", "she"}
 STOPPERS = {"and", "or", "so", "because", "since", "which", "that", "while", "if", "when", "than", "then"}
 STOPPERS |= {"is", "are", "was", "were", "s"}
-DANGLING = re.compile(r"(?:[\s.,:;=*/+$(-]|\b(?:is|are|was|were|of|for|because|since|to|a|an|the|by|or|and|with)\b)+$")
-OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
+DANGLING = re.compile(r"(?:[\s.,:;=*/+$(-]|\b(?:is|are|was|were|of|for|because|since|to|a|an|the|by|or|and|with|so|thus|therefore|hence|equals?)\b)+$", re.IGNORECASE)
+CURRENCY = re.compile(r"(?<![\w.])[$€£](?![\w.])")  # of a number that is left out
+TYPOGRAPHY = str.maketrans({"−": "-", "–": "-", "\xa0": " ", "½": " 1/2", "¼": " 1/4", "¾": " 3/4"})
+RESERVED = {*keyword.kwlist, "print", "round", "math", "symbols", "solve", "Eq"}
+SETS_UP = re.compile(r"\b(?:let|say|says|assume|suppose|represents?|use|call|calling|if)\b|=", re.IGNORECASE)
+READINGS: tuple[Callable[[Expression], Expression], ...] = (
+    lambda side: side,
+    arithmetic.with_tight_fractions,  # 2 / 1/4 = 8
+    arithmetic.without_percents,  # 3 / 4 * 100% = 75%, 100% - 20% = 80%
+    arithmetic.in_percent,  # 60% * 50% = 30%, 8 / 25 = 32%
+)
 
 
 class Unusable(Exception):
@@ -56,142 +65,278 @@ def without(solution: str) -> str:
 
 
 def program(question: str, solution: str, gold: str) -> str:
-    """The program that a solution's annotations make. Raises Unusable if they make none."""
-    prose, _, _ = solution.replace("−", "-").rpartition("####")  # the minus sign, once as U+2212
-    steps = _Steps(question)
-    for sentence in prose.splitlines():
-        steps.read(sentence)
-    if not steps.results:
-        raise Unusable("no annotation")
-    answers = [variable for variable, result in steps.results.items() if _equal(result, gold)]
-    if not answers:
+    """The program that a solution's steps make. Raises Unusable if they make none."""
+    prose, _, _ = solution.translate(TYPOGRAPHY).rpartition("####")
+    answer = _float(gold)
+    texts = prose.splitlines()
+    letters = unknowns.letters(prose)
+    shown = [sentences.calculations(text, letters) for text in texts]
+    plain = _Steps(question, answer, texts, shown)
+    solved = None
+    if letters and (found := unknowns.unknown(shown, answer)) and not plain.computes(found.value):
+        solved = _Steps(question, answer, texts, shown, found)
+    for steps in filter(None, (solved, plain)):
+        if code := steps.program():
+            return code
+    if plain.results or solved:
         raise Unusable("the answer is not the result of a step")
-    return "\n".join([*steps.lines, f"print({answers[-1]})"])
+    raise Unusable("an annotation is no expression" if ANNOTATION.search(prose) else "no annotation")
 
 
-def _equal(value: float | str, gold: str) -> bool:
-    try:
-        return _close(float(value), float(gold))
-    except ValueError:
-        return False
+@dataclasses.dataclass(frozen=True)
+class _Block:
+    """A sentence with its code."""
+
+    comment: str
+    code: Sequence[str]
+    own: Sequence[Number]  # what the code computes, as the sentence states it
+    earlier: int  # how many results there are before it
+
+
+@dataclasses.dataclass(frozen=True)
+class _Step:
+    """A calculation with the expression that gives its result, and where what the sentence shows of it starts."""
+
+    shown: Shown
+    start: int
+    expression: Expression | None  # None is the unknown's equation
+    result: float
 
 
 class _Steps:
-    """The program while it grows."""
+    """The steps of a solution, read in order; with an unknown, its equation is one of them."""
 
-    def __init__(self, question: str):
-        self.lines: list[str] = []
+    def __init__(
+        self,
+        question: str,
+        gold: float | None,
+        texts: Sequence[str],
+        shown: Sequence[Sequence[Shown]],
+        unknown: Unknown | None = None,
+    ):
         self.results: dict[str, float] = {}  # by variable, in order
+        self._gold = gold
+        self._texts, self._shown = texts, shown
+        self._problem = "\n".join((question, *texts))
+        self._question = {arithmetic.number(n) for n in NUMBER.findall(question)}
+        self._given = UNIVERSAL | self._question
+        self._unknown = unknown
+        self._blocks: list[_Block] = []
         self._used: set[str] = set()
-        self._given = UNIVERSAL | {_number(n) for n in NUMBER.findall(question)}
+        self._copied: set[str] = set()  # variables that are a number of the question, or another variable
+        self._fractions: set[str] = set()  # variables whose results are stated as fractions
+        self._last = -1  # sentence with a step
+        self._known: dict[str, float] = {}  # values of unknowns, once stated
+        for i in range(len(texts)):
+            self._read(i)
+            if unknown and i == unknown.stated:
+                self._known[unknown.letter] = unknown.value
 
-    def read(self, sentence: str) -> None:
-        """Add the steps of a sentence: a comment, and an assignment for each annotation."""
-        shown = [match for match in SHOWN.finditer(sentence) if match["step"] or _holds(match["bare"])]
-        ends = [match.end() for match in shown]
-        comment, code, own = "", [], set()
-        for match, before, after in zip(shown, [0, *ends], [*(m.start() for m in shown[1:]), None], strict=False):
-            lead, tail = sentence[before : match.start()], sentence[match.end() : after]
-            left, right = _sides(match["step"] or _without_units(match["bare"]))
-            expression = _python(left, self._operand)
-            variable = self._name(lead, tail)
-            self.results[variable] = right
-            code.append(f"{variable} = {expression}")
-            comment += lead
-            own.add(right)
-        if code:
-            comment = self._without_results(comment + sentence[ends[-1] :], own)
-            self.lines += [f"# {comment}", *code] if comment else code
+    def computes(self, value: float) -> bool:
+        return any(_close(r, value) for v, r in self.results.items() if v not in self._copied)
 
-    def _operand(self, value: float) -> str:
-        """A variable, where a number is the result of an earlier step; else the number."""
+    def program(self) -> str | None:
+        """The program that prints the answer, None if no step and no conclusion gives it."""
+        if not self._answers():
+            self._define()
+        if answers := self._answers():
+            ending = [f"print({answers[-1]})"]
+        elif concluded := self._concluded():
+            ending = concluded
+        else:
+            return None
+        lines = [line for block in self._blocks for line in (*self._comment(block), *block.code)] + ending
+        imports = ["from sympy import Eq, solve, symbols"] if any("solve(" in line for line in lines) else []
+        imports += ["import math"] if "math." in lines[-1] else []
+        return "\n".join(imports + lines)
+
+    def _answers(self) -> list[str]:
+        if self._gold is None:
+            return []
+        return [v for v, result in self.results.items() if v not in self._copied and _close(result, self._gold)]
+
+    def _read(self, i: int) -> None:
+        """Add the steps of a sentence."""
+        text = self._texts[i]
+        steps = self._steps(i)
+        if not steps:
+            if self._sets_up(i):
+                self._blocks.append(_Block(text, [], [], len(self.results)))
+            return
+        self._last, earlier = i, len(self.results)
+        comment, code, own, before = "", [], [], 0
+        ends = [*(step.start for step in steps[1:]), len(text)]
+        for step, end in zip(steps, ends, strict=True):
+            lead, tail = text[before : step.start], text[step.shown.end : end]
+            code += self._assign(step, lead, tail) if step.expression else self._solve()
+            own += [Number(step.result), *(token for side in step.shown.sides[-1:] for token in side if isinstance(token, Number))]
+            comment, before = comment + lead, step.shown.end
+        self._blocks.append(_Block(comment + text[before:], code, own, earlier))
+
+    def _steps(self, i: int) -> list[_Step]:
+        """The calculations of a sentence that are steps."""
+        steps: list[_Step] = []
+        unknown = self._unknown
+        for k, shown in enumerate(self._shown[i]):
+            if unknown and (i, k) == (unknown.sentence, unknown.shown):
+                steps.append(_Step(shown, shown.starts[0], None, unknown.value))
+            elif unknown and unknown.sentence <= i <= unknown.stated and unknown.letter in shown.letters:
+                continue  # on the way from the equation to its solution
+            elif step := self._step(shown, [step.result for step in steps]):
+                steps.append(step)
+        return steps
+
+    def _step(self, shown: Shown, new: Sequence[float]) -> _Step | None:
+        """A calculation as a step, None if it is none; `new` are the sentence's results so far."""
+        copied = None
+        if shown.annotation is not None:
+            try:
+                expression, result = arithmetic.sides(shown.annotation)
+            except Unreadable:
+                pass
+            else:
+                read = self._reading(shown, result)
+                start = read[0] if read else shown.starts[-2:][0]
+                if arithmetic.calculates(expression):
+                    return _Step(shown, start, expression, result)
+                copied = _Step(shown, start, expression, result)
+        if arithmetic.is_number(shown.sides[-1]):
+            result = arithmetic.value(arithmetic.without_percents(shown.sides[-1]))
+            if read := self._reading(shown, result):
+                return _Step(shown, *read, result)
+        if copied and not shown.letters and self._has(copied.result, new):
+            return copied
+        return None
+
+    def _reading(self, shown: Shown, result: float) -> tuple[int, Expression] | None:
+        """Start and reading of the side that has the result; or the answer, where the result was written down wrong."""
+        for start, side in zip(shown.starts, shown.sides[:-1], strict=False):
+            if not arithmetic.calculates(side):
+                continue
+            for target, off in ((result, ROUNDED), (self._gold, CLOSE)):
+                for reading in READINGS:
+                    try:
+                        value = arithmetic.value(reading(side), self._known)
+                    except Unreadable:
+                        continue
+                    if target is not None and math.isclose(value, target, rel_tol=off, abs_tol=CLOSE):
+                        return start, reading(side)
+        return None
+
+    def _has(self, value: float, new: Sequence[float]) -> bool:
+        return value in self._question or any(_close(value, known) for known in (*self.results.values(), *new))
+
+    def _assign(self, step: _Step, lead: str, tail: str) -> list[str]:
+        assert step.expression
+        right = arithmetic.python(step.expression, self._operand)
+        variable = self._name(lead, tail)
+        if len(self.results) >= MOST_STEPS:
+            raise Unusable("too many steps")
+        if not arithmetic.calculates(step.expression) and (right not in self.results or right in self._copied):
+            self._copied.add(variable)
+        self.results[variable] = step.result
+        if any(isinstance(token, Number) and token.bottom is not None for token in step.shown.sides[-1]):
+            self._fractions.add(variable)
+        return [f"{variable} = {right}"]
+
+    def _solve(self) -> list[str]:
+        """The lines that give the unknown its value."""
+        assert self._unknown
+        letter, alone = self._unknown.letter, self._unknown.alone
+        sides = (alone,) if alone else (self._unknown.left, self._unknown.right)
+        written = [arithmetic.python(side, self._operand) for side in sides]
+        self.results[letter] = self._unknown.value
+        if alone:
+            return [f"{letter} = {written[0]}"]
+        left, right = written
+        return [f'{letter} = symbols("{letter}")', f"{letter} = solve(Eq({left}, {right}), {letter})[0]"]
+
+    def _operand(self, number: Number) -> str | None:
+        """The variable of an earlier step whose result a number is, None for none."""
         # A result that no step has used yet is the likelier origin; later on, a number of the question is.
         for variable, result in reversed(self.results.items()):
-            if _close(result, value) and (variable not in self._used or value not in self._given):
+            if number.bottom is not None and number.whole is None and variable not in self._fractions:
+                continue
+            if _close(result, number.value) and (variable not in self._used or number.value not in self._given):
                 self._used.add(variable)
                 return variable
-        return _literal(value)
+        return None
 
     def _name(self, lead: str, tail: str) -> str:
         """A new variable, named by the words after a result, or else by those before its expression."""
         after, before = CLAUSE_END.split(tail, maxsplit=1)[0], CLAUSE_END.split(lead)[-1]
         words = _words(after)[:NAME_WORDS] or _words(before, until_stopper=False)[-NAME_WORDS:]
         name = "_".join(words) or "step"
-        if keyword.iskeyword(name) or name == "print":
+        if name in RESERVED:
             name += "_1"
-        taken = [name, *(f"{name}_{n}" for n in range(2, len(self.results) + 3))]
-        return next(n for n in taken if n not in self.results)
+        reserved = self.results if self._unknown is None else {*self.results, self._unknown.letter}
+        taken = [name, *(f"{name}_{n}" for n in range(2, len(self.results) + 4))]
+        return next(n for n in taken if n not in reserved)
 
-    def _without_results(self, comment: str, own: set[float]) -> str:
-        """A comment without the results of its `own` steps, and with variables for those of earlier ones."""
+    def _sets_up(self, i: int) -> bool:
+        """Whether a sentence without steps says what the unknown is."""
+        unknown = self._unknown
+        if unknown is None or i >= unknown.sentence:
+            return False
+        named = re.search(rf"(?<![\w'’]){unknown.letter}(?![\w'’])", self._texts[i]) and SETS_UP.search(self._texts[i])
+        return bool(named) or any(unknown.letter in shown.letters for shown in self._shown[i])
 
-        def variable(match: re.Match) -> str:
-            value = _number(match[0])
+    def _define(self) -> None:
+        """Add the step that the solution leaves to the reader: x is known, and the answer was said to be 4x - 5."""
+        unknown = self._unknown
+        if unknown is None or self._gold is None:
+            return
+        for text, calculations in zip(self._texts, self._shown, strict=True):
+            for shown in calculations:
+                for side in shown.sides:
+                    if arithmetic.letters(side) != {unknown.letter} or not arithmetic.calculates(side):
+                        continue
+                    if _close(arithmetic.value(side, {unknown.letter: unknown.value}), self._gold):
+                        step = _Step(shown, shown.starts[0], side, self._gold)
+                        lead, tail = text[: step.start], text[shown.end :]
+                        code = self._assign(step, lead, tail)
+                        self._blocks.append(_Block(lead + tail, code, [Number(self._gold)], len(self.results) - 1))
+                        return
+
+    def _concluded(self) -> list[str] | None:
+        """The last lines where the answer follows from the last result, None where it doesn't."""
+        computed = [variable for variable in self.results if variable not in self._copied]
+        if not computed or self._gold is None:
+            return None
+        found = conclusion(self.results[computed[-1]], self._gold, self._problem)
+        if found is None:
+            return None
+        rest = [text for text in self._texts[self._last + 1 :] if text.strip()]
+        block = _Block(rest[-1] if rest else found.why, [], [Number(self._gold)], len(self.results))
+        return [*self._comment(block), f"print({found.python.format(computed[-1])})"]
+
+    def _comment(self, block: _Block) -> list[str]:
+        """The comment without the results of its own and later steps, and with variables for those of earlier ones."""
+        results = list(self.results.items())
+        earlier, later = results[: block.earlier], [result for _, result in results[block.earlier :]]
+        if self._gold is not None:
+            later.append(self._gold)
+
+        operands = {arithmetic.number(n) for line in block.code for n in NUMBER.findall(line)}
+
+        def variable(match: re.Match[str]) -> str:
+            value = arithmetic.number(match["number"])
+            in_fraction = match.string[: match.start()].rstrip()[-1:] == "/" or match.string[match.end() :].lstrip()[:1] == "/"
+            if any(_close(value, own.value) for own in block.own) and not in_fraction:
+                return match[0] if value in operands & self._question else ""
             if value in self._given:
                 return match[0]
-            same = [v for v, result in self.results.items() if _close(result, value)]
-            return "" if value in own else same[-1] if same else match[0]
+            if same := [name for name, result in earlier if _close(result, value)]:
+                return match[0].replace(match["number"], same[-1])
+            return "" if any(_close(value, result) for result in later) else match[0]
 
-        comment = DANGLING.sub("", " ".join(NUMBER.sub(variable, comment).split()))
-        return re.sub(r"\s+([.,;:!?])", r"\1", comment)
-
-
-def _sides(equation: str) -> tuple[str, float]:
-    """The expression and the result of an equation. Raises Unusable if it isn't one of numbers."""
-    left, _, right = equation.partition("=")
-    left = re.sub(r"\bx\b|(?<=\d)x(?=[\d(.])", "*", left.lower()).replace("×", "*").replace("÷", "/")
-    left, right = left.replace("$", ""), right.rpartition("=")[2].replace("$", "").strip()
-    if right.endswith("%"):  # 3 / 4 * 100% = 75%
-        left, right = left.replace("%", ""), right[:-1]
-    _value(left)
-    return left, _number(right)
-
-
-def _without_units(equation: str) -> str:
-    return re.sub(r"[ /-]?(?!x\b)[a-z]+", "", equation, flags=re.IGNORECASE)
-
-
-def _holds(equation: str) -> bool:
-    """Whether an equation of the prose, units left out, is one of numbers and true."""
-    try:
-        left, right = _sides(_without_units(equation))
-        return math.isclose(_value(left), right, rel_tol=ROUNDED)
-    except Unusable:
-        return False
-
-
-def _value(expression: str) -> float:
-    """The value of an expression in numbers and + - * / ( ) %. Raises Unusable for anything else."""
-
-    def value(node: ast.expr) -> float:
-        match node:
-            case ast.BinOp(left, op, right) if type(op) in OPERATORS:
-                return OPERATORS[type(op)](value(left), value(right))
-            case ast.UnaryOp(ast.USub(), operand):
-                return -value(operand)
-            case ast.Constant(int() | float() as number):
-                return float(number)
-        raise Unusable("an annotation is no expression")
-
-    try:
-        return value(ast.parse(_python(expression, _literal), mode="eval").body)
-    except (SyntaxError, ZeroDivisionError) as e:
-        raise Unusable("an annotation is no expression") from e
-
-
-def _python(expression: str, operand: Callable[[float], str]) -> str:
-    """An expression as Python, its numbers written by `operand`."""
-    parts: list[str] = []
-    for token in TOKEN.findall(expression):
-        if token == "(" and parts and parts[-1] not in "+-*/(":
-            parts.append("*")
-        if token in "+-*/()":
-            parts.append(token)
-        elif token.endswith("%"):
-            parts.append(f"({_literal(_number(token[:-1]))} / 100)")
-        else:
-            parts.append(operand(_number(token)))
-    return " ".join(parts).replace("( ", "(").replace(" )", ")")
+        comment = block.comment
+        for own in block.own:
+            if own.bottom is not None:
+                comment = re.sub(rf"(?<!\d){literal(own.top)}\s?/\s?{literal(own.bottom)}(?!\d)", "", comment)
+        comment = DANGLING.sub("", " ".join(FIGURE.sub(variable, comment).split()))
+        comment = re.sub(r"\s+([.,;:!?])", r"\1", CURRENCY.sub("", comment)).strip()
+        return [f"# {comment}"] if comment else []
 
 
 def _words(text: str, *, until_stopper: bool = True) -> list[str]:
@@ -201,15 +346,11 @@ def _words(text: str, *, until_stopper: bool = True) -> list[str]:
     return [word for word in words if word not in SKIPPED | STOPPERS]
 
 
-def _number(text: str) -> float:
+def _float(text: str) -> float | None:
     try:
-        return float(text.replace(",", "").strip("$ "))
-    except ValueError as e:
-        raise Unusable("an annotation is no expression") from e
-
-
-def _literal(value: float) -> str:
-    return str(int(value)) if value.is_integer() else str(value)
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _close(a: float, b: float) -> bool:
