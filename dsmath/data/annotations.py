@@ -17,35 +17,23 @@ before the program runs; and a number is no step by itself unless the question g
 """
 
 import dataclasses
-import itertools
-import keyword
 import math
 import re
 from collections.abc import Callable, Sequence
 
-from dsmath.data import arithmetic, sentences, unknowns
-from dsmath.data.arithmetic import Expression, Number, Unreadable, literal
+from dsmath.data import arithmetic, sentences, unknowns, wording
+from dsmath.data.arithmetic import Expression, Number, Unreadable, close
 from dsmath.data.conclusions import conclusion
 from dsmath.data.sentences import Shown
 from dsmath.data.unknowns import Unknown
+from dsmath.data.wording import Given
 
 ANNOTATION = re.compile(r"<<([^<>]*)>>")
-NUMBER = re.compile(rf"(?<![\w.]){arithmetic.DIGITS}(?!\w|\.\d)")
-FIGURE = re.compile(rf"(?<![\w.])[$€£]?(?P<number>{arithmetic.DIGITS})(?!\w|\.\d)[%$€£]?")
-CLAUSE_END = re.compile(r"[.,;:!?()\d]")
-CLOSE = 1e-6  # relative, near 0 absolute; programs compute in floats, answers are exact
-ROUNDED = 0.01  # relative; how far an equation without annotation may be off
-UNIVERSAL = {1, 2, 7, 10, 12, 24, 30, 52, 60, 100, 365, 1000}  # numbers that need not come from anywhere
-MOST_STEPS = 100
-NAME_WORDS = 3  # at most, in a variable's name
-SKIPPED = {"a", "an", "the", "of", "for", "from", "to", "in", "on", "at", "by", "per", "as", "this", "it", "he", "she"}
-STOPPERS = {"and", "or", "so", "because", "since", "which", "that", "while", "if", "when", "than", "then"}
-STOPPERS |= {"is", "are", "was", "were", "s"}
-DANGLING = re.compile(r"(?:[\s.,:;=*/+$(-]|\b(?:is|are|was|were|of|for|because|since|to|a|an|the|by|or|and|with|so|thus|therefore|hence|equals?)\b)+$", re.IGNORECASE)
-CURRENCY = re.compile(r"(?<![\w.])[$€£](?![\w.])")  # of a number that is left out
 TYPOGRAPHY = str.maketrans({"−": "-", "–": "-", "\xa0": " ", "½": " 1/2", "¼": " 1/4", "¾": " 3/4"})
-RESERVED = {*keyword.kwlist, "print", "round", "math", "symbols", "solve", "Eq"}
 SETS_UP = re.compile(r"\b(?:let|say|says|assume|suppose|represents?|use|call|calling|if)\b|=", re.IGNORECASE)
+ROUNDED = 0.01  # relative; how far an equation without annotation may be off
+MOST_STEPS = 100
+MOST_SHOWN = 500  # calculations, steps or not
 READINGS: tuple[Callable[[Expression], Expression], ...] = (
     lambda side: side,
     arithmetic.with_tight_fractions,  # 2 / 1/4 = 8
@@ -67,20 +55,31 @@ def without(solution: str) -> str:
 def program(question: str, solution: str, gold: str) -> str:
     """The program that a solution's steps make. Raises Unusable if they make none."""
     prose, _, _ = solution.translate(TYPOGRAPHY).rpartition("####")
-    answer = _float(gold)
-    texts = prose.splitlines()
-    letters = unknowns.letters(prose)
+    texts, letters = prose.splitlines(), unknowns.letters(prose)
     shown = [sentences.calculations(text, letters) for text in texts]
-    plain = _Steps(question, answer, texts, shown)
-    solved = None
-    if letters and (found := unknowns.unknown(shown, answer)) and not plain.computes(found.value):
-        solved = _Steps(question, answer, texts, shown, found)
-    for steps in filter(None, (solved, plain)):
+    if sum(map(len, shown)) > MOST_SHOWN:
+        raise Unusable("too many steps")
+    problem = _Problem(question, texts, shown, _float(gold))
+    plain = _Steps(problem)
+    readings = [plain]
+    if letters and (found := unknowns.unknown(shown, problem.gold)) and not plain.computes(found.value):
+        readings.insert(0, _Steps(problem, found))
+    for steps in readings:
         if code := steps.program():
             return code
-    if plain.results or solved:
+    if any(steps.results for steps in readings):
         raise Unusable("the answer is not the result of a step")
     raise Unusable("an annotation is no expression" if ANNOTATION.search(prose) else "no annotation")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Problem:
+    """A problem with the calculations of its solution, sentence by sentence."""
+
+    question: str
+    texts: Sequence[str]
+    shown: Sequence[Sequence[Shown]]
+    gold: float | None  # None if the answer isn't a number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,34 +105,25 @@ class _Step:
 class _Steps:
     """The steps of a solution, read in order; with an unknown, its equation is one of them."""
 
-    def __init__(
-        self,
-        question: str,
-        gold: float | None,
-        texts: Sequence[str],
-        shown: Sequence[Sequence[Shown]],
-        unknown: Unknown | None = None,
-    ):
+    def __init__(self, problem: _Problem, unknown: Unknown | None = None):
         self.results: dict[str, float] = {}  # by variable, in order
-        self._gold = gold
-        self._texts, self._shown = texts, shown
-        self._problem = "\n".join((question, *texts))
-        self._question = {arithmetic.number(n) for n in NUMBER.findall(question)}
-        self._given = UNIVERSAL | self._question
+        self._problem = problem
+        self._gold = problem.gold
+        self._given = Given.of(problem.question)
         self._unknown = unknown
+        self._known: dict[str, float] = {}  # values of unknowns, once stated
         self._blocks: list[_Block] = []
         self._used: set[str] = set()
-        self._copied: set[str] = set()  # variables that are a number of the question, or another variable
+        self._copied: set[str] = set()  # variables that are a number of the question
         self._fractions: set[str] = set()  # variables whose results are stated as fractions
         self._last = -1  # sentence with a step
-        self._known: dict[str, float] = {}  # values of unknowns, once stated
-        for i in range(len(texts)):
+        for i in range(len(problem.texts)):
             self._read(i)
             if unknown and i == unknown.stated:
                 self._known[unknown.letter] = unknown.value
 
     def computes(self, value: float) -> bool:
-        return any(_close(r, value) for v, r in self.results.items() if v not in self._copied)
+        return any(close(r, value) for v, r in self.results.items() if v not in self._copied)
 
     def program(self) -> str | None:
         """The program that prints the answer, None if no step and no conclusion gives it."""
@@ -153,11 +143,11 @@ class _Steps:
     def _answers(self) -> list[str]:
         if self._gold is None:
             return []
-        return [v for v, result in self.results.items() if v not in self._copied and _close(result, self._gold)]
+        return [v for v, result in self.results.items() if v not in self._copied and close(result, self._gold)]
 
     def _read(self, i: int) -> None:
         """Add the steps of a sentence."""
-        text = self._texts[i]
+        text = self._problem.texts[i]
         steps = self._steps(i)
         if not steps:
             if self._sets_up(i):
@@ -169,7 +159,7 @@ class _Steps:
         for step, end in zip(steps, ends, strict=True):
             lead, tail = text[before : step.start], text[step.shown.end : end]
             code += self._assign(step, lead, tail) if step.expression else self._solve()
-            own += [Number(step.result), *(token for side in step.shown.sides[-1:] for token in side if isinstance(token, Number))]
+            own += [Number(step.result), *(token for token in step.shown.sides[-1] if isinstance(token, Number))]
             comment, before = comment + lead, step.shown.end
         self._blocks.append(_Block(comment + text[before:], code, own, earlier))
 
@@ -177,7 +167,7 @@ class _Steps:
         """The calculations of a sentence that are steps."""
         steps: list[_Step] = []
         unknown = self._unknown
-        for k, shown in enumerate(self._shown[i]):
+        for k, shown in enumerate(self._problem.shown[i]):
             if unknown and (i, k) == (unknown.sentence, unknown.shown):
                 steps.append(_Step(shown, shown.starts[0], None, unknown.value))
             elif unknown and unknown.sentence <= i <= unknown.stated and unknown.letter in shown.letters:
@@ -199,37 +189,38 @@ class _Steps:
                 start = read[0] if read else shown.starts[-2:][0]
                 if arithmetic.calculates(expression):
                     return _Step(shown, start, expression, result)
-                copied = _Step(shown, start, expression, result)
-        if arithmetic.is_number(shown.sides[-1]):
+                if not shown.annotation.lstrip().startswith("+"):  # x + <<+10=10>>10
+                    copied = _Step(shown, start, expression, result)
+        if shown.sides and arithmetic.is_number(shown.sides[-1]):
             result = arithmetic.value(arithmetic.without_percents(shown.sides[-1]))
             if read := self._reading(shown, result):
-                return _Step(shown, *read, result)
+                return _Step(shown, *read)
         if copied and not shown.letters and self._has(copied.result, new):
             return copied
         return None
 
-    def _reading(self, shown: Shown, result: float) -> tuple[int, Expression] | None:
-        """Start and reading of the side that has the result; or the answer, where the result was written down wrong."""
+    def _reading(self, shown: Shown, result: float) -> tuple[int, Expression, float] | None:
+        """Start and reading of the side that has the result, and the result: the answer where it was miscopied."""
         for start, side in zip(shown.starts, shown.sides[:-1], strict=False):
             if not arithmetic.calculates(side):
                 continue
-            for target, off in ((result, ROUNDED), (self._gold, CLOSE)):
+            for target, off in ((result, ROUNDED), (self._gold, 1e-6)):
                 for reading in READINGS:
                     try:
                         value = arithmetic.value(reading(side), self._known)
                     except Unreadable:
                         continue
-                    if target is not None and math.isclose(value, target, rel_tol=off, abs_tol=CLOSE):
-                        return start, reading(side)
+                    if target is not None and math.isclose(value, target, rel_tol=off, abs_tol=1e-6):
+                        return start, reading(side), target
         return None
 
     def _has(self, value: float, new: Sequence[float]) -> bool:
-        return value in self._question or any(_close(value, known) for known in (*self.results.values(), *new))
+        return value in self._given.numbers or any(close(value, known) for known in (*self.results.values(), *new))
 
     def _assign(self, step: _Step, lead: str, tail: str) -> list[str]:
         assert step.expression
         right = arithmetic.python(step.expression, self._operand)
-        variable = self._name(lead, tail)
+        variable = self._new(wording.name(lead, tail))
         if len(self.results) >= MOST_STEPS:
             raise Unusable("too many steps")
         if not arithmetic.calculates(step.expression) and (right not in self.results or right in self._copied):
@@ -257,41 +248,38 @@ class _Steps:
         for variable, result in reversed(self.results.items()):
             if number.bottom is not None and number.whole is None and variable not in self._fractions:
                 continue
-            if _close(result, number.value) and (variable not in self._used or number.value not in self._given):
+            if close(result, number.value) and (variable not in self._used or not self._given.explains(number.value)):
                 self._used.add(variable)
                 return variable
         return None
 
-    def _name(self, lead: str, tail: str) -> str:
-        """A new variable, named by the words after a result, or else by those before its expression."""
-        after, before = CLAUSE_END.split(tail, maxsplit=1)[0], CLAUSE_END.split(lead)[-1]
-        words = _words(after)[:NAME_WORDS] or _words(before, until_stopper=False)[-NAME_WORDS:]
-        name = "_".join(words) or "step"
-        if name in RESERVED:
-            name += "_1"
-        reserved = self.results if self._unknown is None else {*self.results, self._unknown.letter}
-        taken = [name, *(f"{name}_{n}" for n in range(2, len(self.results) + 4))]
-        return next(n for n in taken if n not in reserved)
+    def _new(self, name: str) -> str:
+        """A name that no variable has yet."""
+        reserved = {*self.results, self._unknown.letter} if self._unknown else self.results
+        names = [name, *(f"{name}_{n}" for n in range(2, len(reserved) + 3))]
+        return next(n for n in names if n not in reserved)
 
     def _sets_up(self, i: int) -> bool:
         """Whether a sentence without steps says what the unknown is."""
         unknown = self._unknown
         if unknown is None or i >= unknown.sentence:
             return False
-        named = re.search(rf"(?<![\w'’]){unknown.letter}(?![\w'’])", self._texts[i]) and SETS_UP.search(self._texts[i])
-        return bool(named) or any(unknown.letter in shown.letters for shown in self._shown[i])
+        named = re.search(rf"(?<![\w'’]){unknown.letter}(?![\w'’])", self._problem.texts[i]) and SETS_UP.search(
+            self._problem.texts[i]
+        )
+        return bool(named) or any(unknown.letter in shown.letters for shown in self._problem.shown[i])
 
     def _define(self) -> None:
         """Add the step that the solution leaves to the reader: x is known, and the answer was said to be 4x - 5."""
         unknown = self._unknown
         if unknown is None or self._gold is None:
             return
-        for text, calculations in zip(self._texts, self._shown, strict=True):
+        for text, calculations in zip(self._problem.texts, self._problem.shown, strict=True):
             for shown in calculations:
                 for side in shown.sides:
                     if arithmetic.letters(side) != {unknown.letter} or not arithmetic.calculates(side):
                         continue
-                    if _close(arithmetic.value(side, {unknown.letter: unknown.value}), self._gold):
+                    if close(arithmetic.value(side, {unknown.letter: unknown.value}), self._gold):
                         step = _Step(shown, shown.starts[0], side, self._gold)
                         lead, tail = text[: step.start], text[shown.end :]
                         code = self._assign(step, lead, tail)
@@ -303,47 +291,23 @@ class _Steps:
         computed = [variable for variable in self.results if variable not in self._copied]
         if not computed or self._gold is None:
             return None
-        found = conclusion(self.results[computed[-1]], self._gold, self._problem)
+        words = "\n".join((self._problem.question, *self._problem.texts))
+        found = conclusion(self.results[computed[-1]], self._gold, words)
         if found is None:
             return None
-        rest = [text for text in self._texts[self._last + 1 :] if text.strip()]
+        last = self._blocks[-1]
+        self._blocks[-1] = dataclasses.replace(last, own=[*last.own, Number(self._gold)])
+        rest = [text for text in self._problem.texts[self._last + 1 :] if text.strip()]
         block = _Block(rest[-1] if rest else found.why, [], [Number(self._gold)], len(self.results))
         return [*self._comment(block), f"print({found.python.format(computed[-1])})"]
 
     def _comment(self, block: _Block) -> list[str]:
-        """The comment without the results of its own and later steps, and with variables for those of earlier ones."""
         results = list(self.results.items())
-        earlier, later = results[: block.earlier], [result for _, result in results[block.earlier :]]
+        earlier, later = dict(results[: block.earlier]), [result for _, result in results[block.earlier :]]
         if self._gold is not None:
             later.append(self._gold)
-
-        operands = {arithmetic.number(n) for line in block.code for n in NUMBER.findall(line)}
-
-        def variable(match: re.Match[str]) -> str:
-            value = arithmetic.number(match["number"])
-            in_fraction = match.string[: match.start()].rstrip()[-1:] == "/" or match.string[match.end() :].lstrip()[:1] == "/"
-            if any(_close(value, own.value) for own in block.own) and not in_fraction:
-                return match[0] if value in operands & self._question else ""
-            if value in self._given:
-                return match[0]
-            if same := [name for name, result in earlier if _close(result, value)]:
-                return match[0].replace(match["number"], same[-1])
-            return "" if any(_close(value, result) for result in later) else match[0]
-
-        comment = block.comment
-        for own in block.own:
-            if own.bottom is not None:
-                comment = re.sub(rf"(?<!\d){literal(own.top)}\s?/\s?{literal(own.bottom)}(?!\d)", "", comment)
-        comment = DANGLING.sub("", " ".join(FIGURE.sub(variable, comment).split()))
-        comment = re.sub(r"\s+([.,;:!?])", r"\1", CURRENCY.sub("", comment)).strip()
-        return [f"# {comment}"] if comment else []
-
-
-def _words(text: str, *, until_stopper: bool = True) -> list[str]:
-    words = re.findall(r"[a-z]+", text.lower().replace("'s", "").replace("’s", ""))
-    if until_stopper:
-        words = list(itertools.takewhile(lambda word: word not in STOPPERS, words))
-    return [word for word in words if word not in SKIPPED | STOPPERS]
+        text = wording.comment(block.comment, block.code, block.own, self._given, earlier, later)
+        return [f"# {text}"] if text else []
 
 
 def _float(text: str) -> float | None:
@@ -351,7 +315,3 @@ def _float(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
-
-
-def _close(a: float, b: float) -> bool:
-    return math.isclose(a, b, rel_tol=CLOSE, abs_tol=CLOSE)

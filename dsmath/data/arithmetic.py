@@ -6,14 +6,17 @@ An expression is a tuple of numbers, the signs + - * / // ( ), and letters that 
 
 import ast
 import dataclasses
+import math
 import re
 from collections.abc import Callable, Iterable
 
 DIGITS = r"(?:\d{1,21}(?:,\d{1,21}){0,7}(?:\.\d{1,20})?|\.\d{1,20})"
 _TOKEN = re.compile(
-    r"(?<![/\d.])(?P<top>\d{1,9})/(?P<bottom>\d{1,9})(?![\d/.%])|(?P<number>[\d.,]+)(?P<percent>%)?|(?P<sign>//|[-+*/()])|(?P<other>\S)"
+    r"(?<![/\d.])(?P<top>\d{1,9})/(?P<bottom>[1-9]\d{0,8})(?![\d/.%])|(?P<number>[\d.,]+)(?P<percent>%)?|(?P<sign>//|[-+*/()])|(?P<other>\S)"
 )
 _TIMES = re.compile(r"\bx\b|(?<=\d)x(?=[\d(.])|×", re.IGNORECASE)
+_OPERATIONS = {"+", "-", "*", "/", "//"}
+_CLOSE = 1e-6  # relative, near 0 absolute; programs compute in floats, answers are exact
 _MOST_TOKENS = 120  # more than that is no step of a solution, and nested expressions cost stack
 
 
@@ -34,7 +37,7 @@ class Number:
     @property
     def value(self) -> float:
         """Without the percent sign: 20 for 20%."""
-        return (self.whole or 0.0) + self.top / (self.bottom or 1.0)
+        return (self.whole or 0.0) + (self.top if self.bottom is None else self.top / self.bottom)
 
 
 Expression = tuple[str | Number, ...]
@@ -46,6 +49,10 @@ def number(text: str) -> float:
         return float(text.replace(",", "").strip("$ "))
     except ValueError as e:
         raise Unreadable(text) from e
+
+
+def close(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=_CLOSE, abs_tol=_CLOSE)
 
 
 def literal(value: float) -> str:
@@ -102,7 +109,8 @@ def python(expression: Expression, operand: Callable[[Number], str | None] = lam
                 text = f"({text})"
         return f"({text} / 100)" if token.percent else text
 
-    return " ".join(map(written, expression)).replace("( ", "(").replace(" )", ")")
+    text = " ".join(map(written, expression)).replace("( ", "(").replace(" )", ")")
+    return re.sub(r"\((\w+(?:\.\d+)?)\)", r"\1", text)  # no brackets around one number
 
 
 def value(expression: Expression, letters: dict[str, float] | None = None) -> float:
@@ -131,9 +139,8 @@ def is_number(expression: Expression) -> bool:
 
 def calculates(expression: Expression) -> bool:
     """Whether an expression holds an operation; the bar of a fraction is one."""
-    return any(t in ("+", "-", "*", "/", "//") if isinstance(t, str) else t.bottom is not None for t in expression[1:]) or (
-        len(expression) == 1 and isinstance(expression[0], Number) and expression[0].bottom is not None
-    )
+    fraction = any(isinstance(token, Number) and token.bottom is not None for token in expression)
+    return fraction or any(isinstance(token, str) and token in _OPERATIONS for token in expression[1:])
 
 
 def without_percents(expression: Expression) -> Expression:

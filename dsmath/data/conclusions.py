@@ -48,7 +48,7 @@ def conclusion(result: float, gold: float, text: str) -> Conclusion | None:
             return Conclusion(python, why)
     for python, value, _ in [("{}", result, ""), *_percent(result, text)]:
         if gold.is_integer() and value > 0 and 1e-3 < abs(value - gold) < 1:
-            if re.search(r"\bnearest\b|\bround", text) and round(value) == gold:
+            if re.search(r"\bnearest\b", text) and round(value) == gold:
                 return Conclusion(f"round({python})", "Rounded to the nearest whole number")
             whole, why = ("ceil", "Rounded up") if gold > value else ("floor", "Rounded down")
             return Conclusion(f"math.{whole}({python})", why)

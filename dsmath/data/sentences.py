@@ -13,13 +13,14 @@ from dsmath.data.arithmetic import DIGITS, Expression, Number, Unreadable
 _TOKEN = re.compile(
     rf"""
     <<(?P<annotation>[^<>]*)>>(?:[$]?-?{DIGITS},?)?%?
-  | (?P<whole>\d{{1,9}})(?:\ and\ |\ )(?P<top>\d{{1,9}})/(?P<bottom>\d{{1,9}})(?!\d|/|[.,]\d)  # 1 1/2
-  | (?P<over>\d{{1,9}})\ ?/(?P<under>\d{{1,9}})(?!\d|/|[.,]\d|\s?%)  # 1/2, 7 /12
+  | (?P<whole>\d{{1,9}})(?:\ and\ |\ )(?P<top>[1-9]\d?)/(?P<bottom>[1-9]\d{{0,2}})(?!\d|/\s?\d|[.,]\d)  # 1 1/2
+  | (?P<over>\d{{1,9}})\ ?/(?P<under>[1-9]\d{{0,8}})(?!\d|/\s?\d|[.,]\d|\s?%)  # 1/2, 7 /12
   | (?P<ordinal>\d{{1,9}}(?:st|nd|rd|th)\b)
   | (?P<number>\d{{1,3}}(?:\ \d{{3}}){{1,7}}(?!\d)|{DIGITS})(?:\.{{3}}|…)?(?P<percent>\s?%)?
   | (?P<times>\b[xX]\b(?=\s?[$(]?[\d.])|(?<=\d)[xX](?=[\d.]))
   | (?P<glue>(?:-|/\s?)(?=[^\W\d_]{{2}}))  # the 4-room flat, 5 miles/hour
   | (?P<verb>\b(?:plus|minus|times|(?:divided|multiplied)\ (?:by|into|among|between))\b(?=\s[$(]{{0,2}}[\d.]))
+  | (?P<ratio>(?<=\d)\ :(?=\ [$€£]?\d))  # 36 : 4 = 9
   | (?P<sign>//|[-+*/÷×])
   | (?P<equals>=|\bequals?\b)
   | (?P<opening>[(\[{{])
@@ -30,7 +31,8 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-_SIGNS = {"÷": "/", "×": "*", "x": "*", "plus": "+", "minus": "-", "times": "*", "divided": "/", "multiplied": "*"}
+_SIGNS = {"÷": "/", ":": "/", "×": "*", "x": "*", "plus": "+", "minus": "-", "times": "*"}
+_SIGNS |= {"divided": "/", "multiplied": "*"}
 _AFTER_EQUALS = {"to", "about", "approximately", "around", "roughly", "only"}  # equal to, = about
 _MOST_WORDS = 12  # of a unit
 _MOST_TOKENS = 100
@@ -103,7 +105,7 @@ class _Reader:
             self._operand(_number(match), match)
         elif kind == "annotation":
             self._annotation(match)
-        elif kind in ("sign", "times", "verb"):
+        elif kind in ("sign", "times", "verb", "ratio"):
             sign = text.split()[0].lower()
             self._sign(_SIGNS.get(sign, sign), match)
         elif kind == "equals":
@@ -128,7 +130,9 @@ class _Reader:
 
     def _complete(self) -> bool:
         """Whether the side that is being read could end here."""
-        return bool(self._side) and (isinstance(self._side[-1], Number) or self._side[-1] == ")" or self._side[-1].isalpha())
+        return bool(self._side) and (
+            isinstance(self._side[-1], Number) or self._side[-1] == ")" or self._side[-1].isalpha()
+        )
 
     def _touches(self, match: re.Match[str]) -> bool:
         return self._end == match.start()
@@ -156,15 +160,15 @@ class _Reader:
         self._add(token, match)
 
     def _takes_unknown(self, match: re.Match[str]) -> bool:
-        return not self._complete() or self._touches(match)
+        """Whether a letter is an unknown here: an operand is missing, or it starts the next calculation."""
+        follows = match.string[match.end() : match.end() + 2].lstrip()[:1]
+        return not self._complete() or self._touches(match) or (follows != "" and follows in "=+-*/")
 
     def _sign(self, sign: str, match: re.Match[str]) -> None:
         after = match.string[match.end() : match.end() + 1]
         if sign == "/" and after.isalpha() and after not in self._unknowns:
             return  # 4 km/h
-        if self._complete():
-            self._add(sign, match)
-        elif sign == "-" and (not self._side or self._side[-1] == "("):
+        if self._complete() or (sign == "-" and (not self._side or self._side[-1] == "(")):
             self._add(sign, match)
         else:
             self.stop()
@@ -228,14 +232,11 @@ def _number(match: re.Match[str]) -> Number:
 
 
 def _balanced(side: list[str | Number]) -> Expression:
-    """A side without the brackets that it leaves open, as in (so 2 * 3 = 6), and those around one number."""
+    """A side without the brackets that it leaves open, as in (so 2 * 3 = 6)."""
     left_open: list[int] = []
-    left_out: set[int] = set()
     for i, token in enumerate(side):
         if token == "(":
             left_open.append(i)
         elif token == ")":
-            start = left_open.pop()
-            if i - start == 2 and isinstance(number := side[i - 1], Number) and number.bottom is None:
-                left_out |= {start, i}
-    return tuple(token for i, token in enumerate(side) if i not in left_out.union(left_open))
+            left_open.pop()
+    return tuple(token for i, token in enumerate(side) if i not in left_open)

@@ -10,7 +10,7 @@ from dsmath.data.arithmetic import Expression, Unreadable
 from dsmath.data.sentences import Shown
 
 _ROUNDED = 0.01  # relative; how far a stated value may be off
-_ALONE = re.compile(r"(?<!\d )(?<![\w.'’])([A-Za-z])\s?[=](?!=)|=\s?[$]?([A-Za-z])(?![\w'’]|\s?\()")
+_ALONE = re.compile(r"(?<!\d )(?<![\w.'’/])([A-Za-z])\s?=(?!=)|=\s?[$]?([A-Za-z])(?![\w'’]|\s?\()")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,12 +65,9 @@ def _statements(sentences: Sequence[Sequence[Shown]]) -> Iterator[tuple[int, str
         for shown in sentence:
             for pair in zip(shown.sides, shown.sides[1:], strict=False):
                 for side, other in (pair, pair[::-1]):
-                    if len(side) == 1 and arithmetic.letters(side) and arithmetic.is_number(other):
-                        assert isinstance(side[0], str)
-                        yield i, side[0], arithmetic.value(arithmetic.without_percents(other))
-            last = shown.sides[-1:]
-            first = shown.sides[0] if shown.sides else ()
-            if len(shown.sides) > 2 and len(first) == 1 and isinstance(first[0], str) and arithmetic.is_number(last[0]):
-                yield i, first[0], arithmetic.value(arithmetic.without_percents(last[0]))  # x = 90 / 3 = 30
-
-
+                    for letter in arithmetic.letters(side):
+                        if len(side) == 1 and arithmetic.is_number(other):
+                            yield i, letter, arithmetic.value(arithmetic.without_percents(other))
+            if len(shown.sides) > 2 and len(shown.sides[0]) == 1 and arithmetic.is_number(shown.sides[-1]):
+                for letter in arithmetic.letters(shown.sides[0]):  # x = 90 / 3 = 30
+                    yield i, letter, arithmetic.value(arithmetic.without_percents(shown.sides[-1]))
