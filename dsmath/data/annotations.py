@@ -32,6 +32,7 @@ ANNOTATION = re.compile(r"<<([^<>]*)>>")
 TYPOGRAPHY = str.maketrans({"−": "-", "–": "-", "\xa0": " ", "½": " 1/2", "¼": " 1/4", "¾": " 3/4"})
 SETS_UP = re.compile(r"\b(?:let|say|says|assume|suppose|represents?|use|call|calling|if)\b|=", re.IGNORECASE)
 ROUNDED = 0.01  # relative; how far an equation without annotation may be off
+MOST_CHARACTERS = 100_000  # of a solution, which takes a second or two to read; real ones have a few hundred
 MOST_STEPS = 100
 MOST_SHOWN = 500  # calculations, steps or not
 READINGS: tuple[Callable[[Expression], Expression], ...] = (
@@ -54,6 +55,8 @@ def without(solution: str) -> str:
 
 def program(question: str, solution: str, gold: str) -> str:
     """The program that a solution's steps make. Raises Unusable if they make none."""
+    if len(solution) > MOST_CHARACTERS:
+        raise Unusable("too long")
     prose, _, _ = solution.translate(TYPOGRAPHY).rpartition("####")
     texts, letters = prose.splitlines(), unknowns.letters(prose)
     shown = [sentences.calculations(text, letters) for text in texts]

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable
 
 DIGITS = r"(?:\d{1,21}(?:,\d{1,21}){0,7}(?:\.\d{1,20})?|\.\d{1,20})"
 _TOKEN = re.compile(
-    r"(?<![/\d.])(?P<top>\d{1,9})/(?P<bottom>[1-9]\d{0,8})(?![\d/.%])|(?P<number>[\d.,]+)(?P<percent>%)?|(?P<sign>//|[-+*/()])|(?P<other>\S)"
+    r"(?<![/\d.])(?P<top>\d{1,9})/(?P<bottom>[1-9]\d{0,8})(?![\d/.%])"
+    r"|(?P<number>[\d.,]+)(?P<percent>%)?|(?P<sign>//|[-+*/()])|(?P<other>\S)"
 )
 _TIMES = re.compile(r"\bx\b|(?<=\d)x(?=[\d(.])|×", re.IGNORECASE)
 _OPERATIONS = {"+", "-", "*", "/", "//"}
@@ -94,11 +95,12 @@ def sides(equation: str) -> tuple[Expression, float]:
 def python(expression: Expression, operand: Callable[[Number], str | None] = lambda _: None) -> str:
     """An expression as Python; `operand` gives the variable that stands for a number, None for none."""
 
-    def written(token: str | Number) -> str:
+    def written(token: str | Number, before: str | Number = "") -> str:
         if isinstance(token, str):
             return token
         plain = dataclasses.replace(token, percent=False, tight=False)
-        if not (text := operand(plain)):
+        apart = token.bottom is not None and not token.tight and before in ("/", "//")  # 6 / 2/3 is 6 / 2 / 3
+        if apart or not (text := operand(plain)):
             text = literal(token.top)
             if token.bottom is not None:
                 top, bottom = (written(Number(part)) for part in (token.top, token.bottom))
@@ -109,7 +111,7 @@ def python(expression: Expression, operand: Callable[[Number], str | None] = lam
                 text = f"({text})"
         return f"({text} / 100)" if token.percent else text
 
-    text = " ".join(map(written, expression)).replace("( ", "(").replace(" )", ")")
+    text = " ".join(map(written, expression, ("", *expression))).replace("( ", "(").replace(" )", ")")
     return re.sub(r"\((\w+(?:\.\d+)?)\)", r"\1", text)  # no brackets around one number
 
 
