@@ -45,9 +45,9 @@ Expression = tuple[str | Number, ...]
 
 
 def number(text: str) -> float:
-    """The value of digits, perhaps with commas. Raises Unreadable."""
+    """The value of digits, perhaps with commas or in dollars. Raises Unreadable."""
     try:
-        return float(text.replace(",", "").strip("$ "))
+        return float(text.replace(",", "").replace("$", ""))
     except ValueError as e:
         raise Unreadable(text) from e
 

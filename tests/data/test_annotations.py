@@ -70,6 +70,7 @@ def test_a_number_of_the_question_stays_a_number_once_the_equal_result_was_used(
         ("<<50(60+40)=5000>>5000", "50 * (60 + 40)"),
         ("<<$2500x2=5000>>5000", "2500 * 2"),
         ("<<-5+5005=5000>>5000", "- 5 + 5005"),
+        ("<<2500+2500=5$000>>5000", "2500 + 2500"),
     ],
 )
 def test_expressions_become_python(step, expression):
@@ -175,13 +176,14 @@ EQUATION = [
     "There are 3n + 2 frogs.",
     "All in all: n + 3n + 2 = 50",
     "4n + 2 = 50",
-    "4n = 48",
+    "4n = 50 - 2 = <<50-2=48>>48",
 ]
 
 
 @pytest.mark.parametrize("stated", ["n = 12", "n=<<12=12>>12", "12 = n"])
-def test_an_unknown_is_solved_for_from_its_first_equation(stated):
-    solution = "\n".join([*EQUATION, stated, "So 3(12) + 2 = 38 frogs.", "#### 38"])
+@pytest.mark.parametrize("last", ["So 3(12) + 2 = 38 frogs.", "So 3n + 2 = 38 frogs."])
+def test_an_unknown_is_solved_for_from_its_first_equation(stated, last):
+    solution = "\n".join([*EQUATION, stated, last, "#### 38"])
     code = annotations.program("There are 50 frogs and newts; 2 more than 3 frogs a newt.", solution, "38")
     assert code.splitlines() == [
         "from sympy import Eq, solve, symbols",
@@ -270,6 +272,18 @@ def test_a_number_of_the_question_may_be_given_a_name_but_is_no_answer():
         "A rope of 12.5 m is doubled.", "Rope = <<12.5=12.5>>12.5 m\n2 * 12.5 = <<2*12.5=25>>25 m\n#### 25", "25"
     )
     assert code[1:] == ["m = 12.5", "# m", "m_2 = 2 * m", "print(m_2)"]
+
+
+def test_a_number_by_itself_is_no_step_where_the_question_lacks_it_or_an_unknown_goes_before_it():
+    code = lines("Two boxes.", "A box holds <<24=24>>24 figs.\nThat is 24*2 = <<24*2=48>>48.\n#### 48", "48")
+    assert code == ["# That", "step = 24 * 2", "print(step)"]
+    code = lines("9 more", "Bo has x + <<+9=9>>9.\nAl has 9 * 3 = <<9*3=27>>27 nuts.\n#### 27", "27")
+    assert code == ["# Al has nuts", "nuts = 9 * 3", "print(nuts)"]
+
+
+def test_a_comment_holds_no_answer_that_is_yet_to_be_rounded():
+    solution = "He fills 50 / 8 = <<50/8=6.25>>6.25 crates, rounded up to 7.\n#### 7"
+    assert "7" not in "".join(lines("How many crates fill 7 shelves?", solution, "7"))
 
 
 def test_a_comment_drops_a_result_even_if_it_is_a_common_number_or_a_word():

@@ -47,3 +47,9 @@ def test_a_variable_stands_in_for_a_number_even_in_percent_or_a_fraction():
     share = {20.0: "share", 1.5: "cups"}
     expression = (Number(20.0, percent=True), "*", Number(20.0, bottom=4.0), "+", Number(1.0, 2.0, whole=1.0))
     assert arithmetic.python(expression, lambda n: share.get(n.value)) == "(share / 100) * share / 4 + cups"
+
+
+@pytest.mark.parametrize(("tight", "expected"), [(False, "6 / 2 / 3"), (True, "6 / part")])
+def test_a_variable_stands_in_for_a_fraction_behind_a_bar_only_if_it_binds_closer(tight, expected):
+    expression = (Number(6.0), "/", Number(2.0, bottom=3.0, tight=tight))
+    assert arithmetic.python(expression, lambda number: "part" if number.bottom else None) == expected

@@ -28,6 +28,7 @@ def sides(sentence: str, unknowns: str = "") -> list[list[str]]:
         ("a 10-minute walk", []),
         ("at 10:30 and 11:45", []),
         ("1,250 x 4 = 5,000", [["1250 * 4", "5000"]]),
+        ("2 / 3 = 66.66...%", [["2 / 3", "(66.66 / 100)"]]),
         ("2 and 1/2 + 1 1/2 = 4", [["(2 + 1 / 2) + (1 + 1 / 2)", "4"]]),
     ],
 )
@@ -44,6 +45,7 @@ def test_an_annotations_result_is_its_last_side_and_may_start_the_next_calculati
 def test_unknowns_are_letters_that_stand_where_a_number_could():
     assert sides("a = 5a - 8", "a") == [["a", "5 * a - 8"]]
     assert sides("Each costs 3 a day, so 2(a + 1) = 8", "a") == [["2 * (a + 1)", "8"]]
+    assert sides("In 3 days (a + 1 = 4)", "a") == [["a + 1", "4"]]
     assert sides("3/4b + b/2 = 5", "b") == [["3 / 4 * b + b / 2", "5"]]
     assert sides("5 b + 2 b = 7 b") == [["5 + 2", "7"]]  # a unit
 
