@@ -25,10 +25,9 @@ from dsmath.data import arithmetic, sentences, unknowns, wording
 from dsmath.data.arithmetic import Expression, Number, Unreadable, close
 from dsmath.data.conclusions import conclusion
 from dsmath.data.sentences import Shown
+from dsmath.data.source import Unusable
 from dsmath.data.unknowns import Unknown
 from dsmath.data.wording import Given
-
-from dsmath.data.source import Unusable
 
 ANNOTATION = re.compile(r"<<([^<>]*)>>")
 TYPOGRAPHY = str.maketrans({"−": "-", "–": "-", "\xa0": " ", "½": " 1/2", "¼": " 1/4", "¾": " 3/4"})
