@@ -48,21 +48,16 @@ def turns(solution: str, marks: Marks, finish: Callable[[str], str] = lambda cod
         code = code.strip("\n").rstrip()
         if not code.strip():
             raise Unusable("an empty program")
-        found.append(f"{_prose(before)}\n{program(_plain(finish(code)))}".lstrip("\n"))
+        found.append(f"{_plain(before.strip(), marks)}\n{program(_plain(finish(code), marks))}".lstrip("\n"))
     if not found:
         raise Unusable("no program")
-    last = _prose(rest)
-    if not last or marks.output in last:
-        raise Unusable("nothing follows the last output" if not last else "an output without a program")
+    if not (last := _plain(rest.strip(), marks)):
+        raise Unusable("nothing follows the last output")
     return (*found, last)
 
 
-def _prose(text: str) -> str:
-    return _plain(text.strip())
-
-
-def _plain(text: str) -> str:
-    if FENCE in text:
+def _plain(text: str, marks: Marks) -> str:
+    if FENCE in text or marks.output in text:
         raise Unusable("another fence")
     return text
 

@@ -133,6 +133,13 @@ def decide(pairs: np.ndarray, ranks: Sequence[int], load: Load, threshold: float
     return dropped
 
 
+def save_pairs(found: np.ndarray, path: Path) -> None:
+    """Write candidates to a local file."""
+    content = io.BytesIO()
+    np.save(content, found)
+    path.write_bytes(content.getvalue())  # numpy's own way of writing says nothing of a full disk
+
+
 def save(found: Signatures, path: Path) -> None:
     """Write signatures to a local file."""
     with path.open("wb") as file:
