@@ -92,13 +92,15 @@ def _tar(path: Path) -> Numbered:
 
 
 def tar_members(path: Path, pattern: str) -> Iterator[tuple[PurePosixPath, bytes]]:
-    """The files of a tar whose names match, in its order. Raises UserError for a tar that can't be read."""
+    """The files of a tar whose names match, in its order. Raises UserError for a tar that can't be read to its end."""
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
                 name = PurePosixPath(member.name)
                 if name.match(pattern) and (file := tar.extractfile(member)) is not None:
                     yield name, file.read()
+            if path.stat().st_size < tar.offset + tarfile.BLOCKSIZE:  # of zeros, at the end; tarfile does without
+                raise tarfile.ReadError("unexpected end of data")
     except (OSError, tarfile.TarError) as e:
         raise _unreadable(path, e) from e
 

@@ -60,7 +60,7 @@ def _shingles(question: str) -> list[bytes]:
 
 def _keys(minhash: np.ndarray, modes: Sequence[str]) -> np.ndarray:
     """A hash of each band, with its number and the mode."""
-    bands = minhash.reshape(len(minhash), BANDS, -1)
+    bands = minhash.reshape(len(minhash), BANDS, PERMUTATIONS // BANDS)
     keys = [
         [_hash(f"{mode} {number} ".encode() + band.tobytes()) for number, band in enumerate(row)]
         for mode, row in zip(modes, bands, strict=True)

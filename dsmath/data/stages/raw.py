@@ -53,7 +53,7 @@ def _wrong(source: Source, row: Row) -> str | None:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             text.encode()
         except (TypeError, ValueError, RecursionError):
-            return f"the field {name!r} is no JSON, or has half a character"
+            return f"the field {name!r} has half a character, or is no JSON"
         if "\0" in text or "\\u0000" in text:
             return f"the field {name!r} has NUL characters"
         size += len(text)
