@@ -9,7 +9,8 @@ import threading
 
 import pytest
 
-from dsmath.data import builder, prepared
+from dsmath import config
+from dsmath.data import builder, mixture, prepared
 from dsmath.data.preparation import prepare
 from dsmath.data.source import Bad, find_files
 from dsmath.data.sources import known
@@ -22,6 +23,7 @@ from tests.data.published import settings
 from tests.rollout import scripted
 from tests.rollout.scripted import Says, ScriptedGenerator
 from tests.suites.test_download import Quiet
+from tests.test_config import FOLDER, values
 
 PUBLIC = [name for name, source in known.SOURCES.items() if source.files]
 
@@ -192,6 +194,15 @@ def test_downloads_are_one_of_the_sets_of_files_at_a_pinned_address(name):
         assert download.url.endswith(download.name.rpartition("/")[2])
         pinned = any(len(part) == 40 and int(part, 16) for part in download.url.split("/") if len(part) == 40)
         assert pinned or download.sha256
+
+
+def test_the_mixture_of_the_papers_size_takes_every_public_source_in_modes_that_it_has():
+    data = mixture.checked(config.parse(config.Config, values(FOLDER / "mixtures" / "dsmath_776k.py")))
+    assert set(data.sources) == set(PUBLIC) == set(data.parts)
+    assert (data.near_duplicates, data.paper) == (0.8, 776_000)
+    for name, part in data.parts.items():
+        assert mixture.modes(data, name) == part.modes
+        assert part.stands_for
 
 
 @pytest.fixture
