@@ -8,10 +8,10 @@ equation alone: no result stands in them, because the model that learns from the
 import dataclasses
 
 from dsmath.data import expressions, numerals, steps
-from dsmath.data.annotations import Unusable
 from dsmath.data.expressions import FRACTION, MIXED, Expression, Leaf, Operation
 from dsmath.data.givens import Givens
 from dsmath.data.numerals import Form
+from dsmath.data.source import Unusable
 from dsmath.data.steps import Operand, Step
 
 CONCLUSION = "答案是\\boxed{{{}}}。"

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 
-from dsmath.data.annotations import Unusable
+from dsmath.data.source import Unusable
 
 LONGEST = 1_000  # characters of an equation; those of Ape210K have 235 at most
 MOST_OPERATIONS = 100

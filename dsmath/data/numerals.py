@@ -5,8 +5,8 @@ import re
 from fractions import Fraction
 
 from dsmath.data import expressions
-from dsmath.data.annotations import Unusable
 from dsmath.data.expressions import DECIMAL, FRACTION, INTEGER, MIXED, PERCENT, Operation
+from dsmath.data.source import Unusable
 
 LONGEST = 100  # characters of an answer
 RATIO = "ratio"

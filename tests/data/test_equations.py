@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from dsmath import config
 from dsmath.answers.compare import same
-from dsmath.data.annotations import Unusable
 from dsmath.data.equations import Worked, worked
+from dsmath.data.source import Unusable
 from dsmath.records import Exit
 from dsmath.sandbox.client import Sandbox
 from dsmath.score.strict.extraction import extract
@@ -134,6 +134,7 @@ def test_program_chain_and_fractions_agree_on_any_equation(sandbox, node, form):
         assert extract("ape210k", QUESTION, response) == solution.answer
     assert read(solution.answer) == expected
     assert only_true_equations(solution.cot)
+    assert same(solution.plan.split("$")[1], solution.answer), "the formula has the answer's value"
     assert not invented(solution.program, text(node))
 
 
@@ -199,6 +200,9 @@ def test_a_chain_shows_each_step_with_its_result():
         ("x=2^5×［1－７５％］", "8", "8", "8"),
         ("x=+6*-2", "-12", "-12", "-12"),
         ("x=2**(0-1)", "0.5", "0.5", "0.5"),
+        ("x=3**(0-1)", "(1/3)", "1/3", r"\frac{1}{3}"),
+        ("x=2**(6/3)/3", "1(1/3)", "1 1/3", r"1\frac{1}{3}"),
+        ("x=2(9/3)+1", "7", "7", "7"),
         ("x=33(1/3)%*6", "2", "2", "2"),
         ("x=3(4+1)", "15", "15", "15"),
         ("x=6:3*4", "8", "8", "8"),
@@ -213,6 +217,31 @@ def test_answers_have_the_form_of_the_row(sandbox, equation, ans, printed, boxed
     assert sandbox.run(solution.program).stdout == f"{printed}\n"
     assert solution.answer == boxed
     assert same(printed, boxed)
+
+
+@pytest.mark.parametrize(
+    ("equation", "ans", "step"),
+    [
+        ("x=(1/4)+(1/6)", "(5/12)", r"$\frac{1}{4}+\frac{1}{6}=\frac{3}{12}+\frac{2}{12}=\frac{5}{12}$"),
+        ("x=(1/7)+(3/7)", "(4/7)", r"$\frac{1}{7}+\frac{3}{7}=\frac{4}{7}$"),
+        ("x=1(1/2)*(4/9)", "(2/3)", r"$1\frac{1}{2}\times\frac{4}{9}=\frac{3}{2}\times\frac{4}{9}=\frac{2}{3}$"),
+        ("x=0.5+(1/3)", "(5/6)", r"$0.5+\frac{1}{3}=\frac{3}{6}+\frac{2}{6}=\frac{5}{6}$"),
+        ("x=6-(2-9)", "13", "$6-(-7)=13$"),
+        ("x=(1-3)**2", "4", "$(-2)^{2}=4$"),
+        ("x=1-35%", "65%", r"$1-35\%=65\%$"),
+        ("x=2/3/4", "(1/6)", r"$\frac{2}{3}\div4=\frac{1}{6}$"),
+    ],
+)
+def test_a_step_is_shown_as_a_person_writes_it(equation, ans, step):
+    assert step in worked(QUESTION, equation, ans).cot
+
+
+@pytest.mark.parametrize(
+    ("equation", "ans"), [("x=1.23456789*9.87654321", "12.1932631112635269"), ("x=0.01*0.001", "0.00001")]
+)
+def test_a_decimal_that_no_float_shows_is_printed_as_a_fraction(sandbox, equation, ans):
+    solution = worked(QUESTION, equation, ans)
+    assert Fraction(sandbox.run(solution.program).stdout) == read(solution.answer) == Fraction(ans)
 
 
 def test_a_common_expression_is_computed_once():
