@@ -1,4 +1,4 @@
-"""DeepSeekMath-Instruct 7B on a mixture after the paper's 776K examples (arXiv 2402.03300, section 3.1), of public sources.
+"""DeepSeekMath-Instruct 7B on public sources in the place of the paper's 776K examples (arXiv 2402.03300, section 3.1).
 
     dsmath prepare  --config configs/mixtures/dsmath_776k.py --workdir WORKDIR --data_dir DATA --workers 16
     dsmath train    --config configs/mixtures/dsmath_776k.py --workdir WORKDIR --config.start.weights=DEEPSEEK_MATH_BASE

@@ -209,11 +209,13 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(tmp_path, monkeypa
     disk.mkdir()
     try:
         with small_disk(disk):
-            met, manifest = go_on(disk, wanted, tmp_path / "published")
-            assert manifest == whole
-            assert len(prepared.examples(disk / "set", wanted)) == 120
+            pass
     except (OSError, subprocess.CalledProcessError):
         pytest.skip(f"no full disk: one of its own can't be mounted here (uid {os.getuid()})")
+    with small_disk(disk):
+        met, manifest = go_on(disk, wanted, tmp_path / "published")
+        assert manifest == whole
+        assert len(prepared.examples(disk / "set", wanted)) == 120
     assert {"raw", "verified", "signatures", "candidates", "examples"} <= met
 
 

@@ -4,15 +4,18 @@ import dataclasses
 import functools
 import hashlib
 import http.server
+import itertools
 import json
 import threading
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dsmath import config
 from dsmath.data import builder, mixture, prepared
 from dsmath.data.preparation import prepare
-from dsmath.data.source import Bad, find_files
+from dsmath.data.source import Bad, Unusable, find_files
 from dsmath.data.sources import known
 from dsmath.error import UserError
 from dsmath.records import POT, TOOL, Problem, Source, Stop
@@ -47,6 +50,10 @@ def made(tmp_path_factory, data_dir, wanted):
     found = {example.id: example for example in (examples[i] for i in range(len(examples)))}
     assert len(found) == manifest["examples"]
     return manifest, found
+
+
+def test_both_languages_come_in_every_mode(made):
+    assert {(e.lang, e.mode) for e in made[1].values()} == set(itertools.product(("en", "zh"), ("cot", "tool", "pot")))
 
 
 def text(example) -> str:
@@ -141,6 +148,29 @@ def test_an_example_is_what_a_rollout_holds_when_a_model_writes_its_words(made, 
         pieces = [(piece.source, piece.text) for piece in example.solution]
         assert merged(held[example.id])[: 1 if mode == POT else None] == merged(pieces)
         assert (Source.TOOL in dict(pieces)) == (mode == TOOL)
+
+
+WORDS = st.text() | st.sampled_from(
+    ["data/PoT/x.json", "#### 3", "A", "x=1+2", "<llm-code>x", "The answer is {", "所以3。"]
+)
+JSON = st.recursive(st.none() | st.integers() | WORDS, lambda j: st.lists(j) | st.dictionaries(WORDS, j), max_leaves=8)
+OPTION = st.lists(st.fixed_dictionaries({"aoVal": JSON, "content": JSON}), min_size=1, max_size=1)
+VALUES = {str: WORDS, bool: st.booleans(), list: st.lists(JSON | OPTION | st.sampled_from(["print(1)", "x ="]))}
+
+
+@pytest.mark.parametrize(("name", "mode"), [(name, mode) for name in PUBLIC for mode in known.find(name).modes])
+@given(data=st.data())
+def test_a_row_of_the_right_types_gives_a_draft_or_a_reason(name, mode, data):
+    source = known.find(name)
+    row = data.draw(st.fixed_dictionaries({field: VALUES[kind] for field, kind in source.fields.items()}))
+    try:
+        draft = source.drafts[mode](row)
+    except Unusable as e:
+        draft, reason = None, str(e)
+    else:
+        reason = "of another mode"
+    assert reason
+    assert draft is None or (all(isinstance(turn, str) for turn in draft.turns) and isinstance(draft.topic, str))
 
 
 def said(example) -> list[Says]:

@@ -2,7 +2,7 @@ r"""TAL-SCQ5K, its Chinese training part: 3,000 multiple-choice problems of scho
 
 JSON Lines; a row has the problem, its options, an analysis and the letter of the answer, which is the gold and gets the
 box. Knowledge points, from coarse to fine, give the topic. All formulas are set in `$$`, here in `$`. An analysis that
-chooses another option than the answer is left out.
+chooses another option than the answer is left out. Many a problem has lost the blank that was to be filled.
 """
 
 import re
@@ -26,19 +26,19 @@ def _clean(text: str) -> str:
 
 def _cot(row: Row) -> Draft:
     try:
-        options = [(option["aoVal"], _clean(option["content"])) for (option,) in row["answer_option_list"]]
+        options = {option["aoVal"]: _clean(option["content"]) for (option,) in row["answer_option_list"]}
         analysis = "\n".join(filter(None, map(_clean, row["answer_analysis"])))
         routes = [route.split("->") for route in row["knowledge_point_routes"]]
     except (AttributeError, KeyError, TypeError, ValueError) as e:
         raise Unusable("options, analysis or knowledge points of another form") from e
     answer = row["answer_value"].strip()
-    if answer not in dict(options):
+    if answer not in options:
         raise Unusable("the answer is no option")
     if not analysis:
         raise Unusable("no solution")
     if any(choice != answer for choice in CHOOSES.findall(analysis)):
         raise Unusable("the solution chooses another option")
-    question = "\n".join([_clean(row["problem"]), *(f"{letter}. {text}" for letter, text in options)])
+    question = "\n".join([_clean(row["problem"]), *(f"{letter}. {text}" for letter, text in options.items())])
     turns = (f"{analysis}\n{CONCLUSION.format(answer)}",)
     return Draft("zh", question, turns, answer, _topic(routes))
 
