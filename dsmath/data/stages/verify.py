@@ -25,6 +25,7 @@ from dsmath.text.generator import Completion, Request, Sampling
 from dsmath.text.template import Part, Special
 
 PROTOCOL = "reference"
+LONGEST = 20_000  # characters of an example: more fit no row of 4,096 tokens, and reading an answer may take long
 GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=None, seed=0)
 
 
@@ -42,7 +43,11 @@ def examples(source: Source, rows: Iterator[Record], modes: Sequence[str], sandb
             except Unusable as e:
                 records.append(record | {"dropped": str(e), "question": next(iter(row["fields"].values()))})
                 continue
-            if draft is not None:
+            if draft is None:
+                continue
+            if sum(map(len, (draft.question, *draft.turns))) > LONGEST:
+                records.append(record | {"dropped": f"more than {LONGEST} characters", "question": draft.question})
+            else:
                 drafts[mode][record["id"]] = draft
                 records.append(record)
     replayed = {mode: dict(replay(drafts[mode], mode, sandbox)) for mode in modes}
@@ -74,7 +79,10 @@ def replay(drafts: dict[str, Draft], mode: str, sandbox: Sandbox) -> Iterator[tu
 
 def _judged(source: Source, record: Record, draft: Draft, trajectory: Trajectory) -> Record:
     """The example of a replayed draft, or why there is none."""
-    reason, answer = _verdict(draft, trajectory)
+    try:
+        reason, answer = _verdict(draft, trajectory)
+    except RecursionError:
+        reason, answer = "the answer is nested too deep", ""
     if reason:
         ran = [{"code": p.code, "exit": p.ran.exit.value, "shown": p.shown} for p in trajectory.programs]
         return {"dropped": reason, "draft": dataclasses.asdict(draft), "programs": ran}
