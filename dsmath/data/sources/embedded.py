@@ -25,7 +25,16 @@ SOURCE = Source(
     citation=problems.SUITE.citation,
     files=(),
     downloads=(),
-    fields={"lang": str, "question": str, "answer": str, "cot": str, "plan": str, "program": str, "conclusion": str},
+    fields={
+        "lang": str,
+        "question": str,
+        "answer": str,
+        "cot": str,
+        "plan": str,
+        "program": str,
+        "conclusion": str,
+        "topic": str,
+    },
     rows=lambda files: iter(()),
     drafts={
         COT: lambda row: _draft(row, row["cot"]),
