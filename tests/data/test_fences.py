@@ -4,7 +4,7 @@ import contextlib
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsmath.data.source import Unusable
@@ -17,6 +17,7 @@ CODE = st.text("xy=+1() \n'#", min_size=1).map(lambda code: code.strip("\n").rst
 STEPS = st.lists(st.tuples(PROSE, CODE, st.text("01 \n")), min_size=1, max_size=4)
 
 
+@settings(deadline=None)
 @given(STEPS, PROSE, st.sampled_from([FENCES, LLM_CODE]))
 def test_turns_are_the_prose_and_programs_that_were_put_together(steps, last, marks):
     text = "".join(

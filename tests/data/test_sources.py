@@ -8,8 +8,8 @@ import itertools
 import json
 import threading
 
+import hypothesis
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from dsmath import config
@@ -159,7 +159,8 @@ VALUES = {str: WORDS, bool: st.booleans(), list: st.lists(JSON | OPTION | st.sam
 
 
 @pytest.mark.parametrize(("name", "mode"), [(name, mode) for name in PUBLIC for mode in known.find(name).modes])
-@given(data=st.data())
+@hypothesis.settings(deadline=None)
+@hypothesis.given(data=st.data())
 def test_a_row_of_the_right_types_gives_a_draft_or_a_reason(name, mode, data):
     source = known.find(name)
     row = data.draw(st.fixed_dictionaries({field: VALUES[kind] for field, kind in source.fields.items()}))
