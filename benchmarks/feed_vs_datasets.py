@@ -80,7 +80,7 @@ class Ours:
         return [(ids.tolist(), np.where(trained, targets, IGNORED).tolist()) for ids, targets, trained in columns]
 
     def __call__(self, tokens: int) -> int:
-        made, parts = 0, (pipeline.Part("gsm8k", self._examples),)
+        made, parts = 0, (pipeline.Part("gsm8k", self._examples, weight=None, epochs=1),)
         rows = pipeline.batches(parts, self._tokenise, self._data, rows=self._size, seed=next(self._seeds))
         with contextlib.closing(rows):
             while made < tokens:

@@ -323,7 +323,9 @@ def main() -> None:
     tokenise = Tokenise(subject.tokenizer, subject.template, loss_on_tool_output=False)
     shape = (args.rows, args.row_length)
     data = config.Data(("gsm8k",), ("cot",), embedded_problems=0, row_length=args.row_length, packing_bins=64)
-    packed = pipeline.batches((pipeline.Part("gsm8k", examples),), tokenise, data, rows=args.rows, seed=0)
+    packed = pipeline.batches(
+        (pipeline.Part("gsm8k", examples, weight=None, epochs=1),), tokenise, data, rows=args.rows, seed=0
+    )
     batches = list(itertools.islice(packed, args.rounds + 1))
     tokenised = [row for e in examples[:1000] if len(row := tokenise([e]).columns.T) <= args.row_length]
     padded = list(itertools.islice(padded_batches(tokenised, args.rows * args.row_length), args.rounds + 1))

@@ -121,7 +121,7 @@ def trained(settings: Config) -> Seen:
 def fed(settings: Config) -> Seen:
     """How many processes make the rows, and how far they have come."""
     tokenise = Tokenise(make_tokenizer(), templates.find("reference"), loss_on_tool_output=False)
-    parts = (Part("own", make_examples(20)),)
+    parts = (Part("own", make_examples(20), weight=None, epochs=1),)
     with contextlib.closing(pipeline.batches(parts, tokenise, settings.data, rows=2, seed=0)) as rows:
         next(rows)
         return rows.get_state(), len(multiprocessing.active_children())

@@ -7,13 +7,12 @@ workers tokenise, chunk by chunk, and the chunks are packed here, in their order
 
 import contextlib
 import dataclasses
-import logging
 import math
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Protocol
 
 import grain
@@ -25,10 +24,8 @@ from dsmath.config import Data
 from dsmath.data import packing
 from dsmath.data.packing import Packer, Read, State, Tally
 from dsmath.data.tokenise import Tokenise, Tokens
-from dsmath.error import UserError
+from dsmath.error import Preempted, UserError
 from dsmath.records import Example
-
-log = logging.getLogger(__name__)
 
 PREFETCH_BATCHES = 4  # made ahead in a thread, so that the device does not wait for tokenising and packing
 CHUNK = 128  # examples that are tokenised together, and travel from a worker together
@@ -62,8 +59,8 @@ class Part:
 
     name: str
     examples: Examples
-    weight: float | None = None
-    epochs: int = 1
+    weight: float | None
+    epochs: int
 
 
 class Rows(Protocol):
@@ -154,13 +151,13 @@ def _packed(parts: Sequence[Part], tokenise: Tokenise, data: Data, *, rows: int,
     if data.workers and not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()  # Grain's are looked at before it starts a process; verbs have flags of their own
 
-    def read(first: int) -> Iterator[Tokens]:
+    def read(first: int) -> Generator[Tokens]:
         chunks = order[first:].batch(CHUNK, batch_fn=tokenise)
         # Tokenising holds the interpreter lock: reader threads would only contend.
         made = chunks.to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)).mp_prefetch(
             grain.MultiprocessingOptions(data.workers, per_worker_buffer_size=CHUNKS_AHEAD), _begin_worker
         )
-        with contextlib.closing(iter(made)) as iterator:
+        with _workers_there(), contextlib.closing(iter(made)) as iterator:
             for chunk in iterator:
                 yield Tokens(*map(np.array, chunk))  # a copy: what a worker shares is given back
 
@@ -168,15 +165,14 @@ def _packed(parts: Sequence[Part], tokenise: Tokenise, data: Data, *, rows: int,
 
 
 def _order(parts: Sequence[Part], seed: int) -> grain.MapDataset:
-    """The examples in the endless order in which they are trained on."""
+    """The examples in the endless order in which they are trained on.
+
+    Grain makes integers of weights, the least of which is 100: shares are off by a hundredth of themselves at most.
+    """
     _check(parts)
     sources = [grain.MapDataset.source(part.examples) for part in parts]
     if parts[0].weight is None:
-        repeated = [
-            source.repeat(part.epochs, reseed_each_epoch=False)
-            for source, part in zip(sources, parts, strict=True)
-            if len(source)
-        ]
+        repeated = [source.repeat(part.epochs) for source, part in zip(sources, parts, strict=True) if len(source)]
         return grain.MapDataset.concatenate(repeated).seed(seed).shuffle().repeat()
     seeds = np.random.SeedSequence(seed).generate_state(len(parts))  # else parts of one length had one order
     endless = [source.shuffle(int(own)).repeat() for source, own in zip(sources, seeds, strict=True)]
@@ -184,10 +180,10 @@ def _order(parts: Sequence[Part], seed: int) -> grain.MapDataset:
 
 
 def _cycle(parts: Sequence[Part]) -> int:
-    """After how many examples each was there."""
+    """After how many examples each was there, where weights are as exact as `_order` says."""
     if parts[0].weight is None:
         return sum(len(part.examples) * part.epochs for part in parts)
-    total = sum(part.weight or 0 for part in parts)
+    total = 1.01 * sum(part.weight or 0 for part in parts)
     return max(math.ceil(len(part.examples) * total / part.weight) for part in parts if part.weight)
 
 
@@ -217,6 +213,20 @@ def _check(parts: Sequence[Part]) -> None:
             raise UserError(f"{part.name} has weight = {part.weight}, and no example; leave the part out")
 
 
+@contextlib.contextmanager
+def _workers_there() -> Iterator[None]:
+    """A worker that was killed, by the system for its memory, say, as Preempted. Grain tells it by this text alone."""
+    try:
+        yield
+    except RuntimeError as e:
+        if "Worker process was terminated" not in str(e):
+            raise
+        raise Preempted(
+            "a worker that tokenises was killed; the same command goes on from the last checkpoint; lower "
+            "config.data.workers if it was for want of memory"
+        ) from e
+
+
 def _begin_worker(index: int, count: int) -> None:
     """What a worker does first. It ends with the process that it works for, however that ends, and by no signal that
     was meant for that one.
@@ -224,10 +234,10 @@ def _begin_worker(index: int, count: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
+    assert parent is not None
 
     def follow() -> None:
-        if parent is not None:
-            parent.join()
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()

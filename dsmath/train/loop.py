@@ -75,7 +75,7 @@ def fit(
             log.info("%s has %d of %d steps: nothing to do", run.workdir, start, train.steps)
             return recorder.last
         run_step = _compiled(mesh, arch, optimizer, shape, train)
-        parts = (Part("the training set", source),)
+        parts = (Part("the training set", source, weight=None, epochs=1),)
         rows = stack.enter_context(
             contextlib.closing(pipeline.batches(parts, tokenise, data, rows=train.batch_rows, seed=settings.seed))
         )

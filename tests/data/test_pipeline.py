@@ -17,7 +17,7 @@ from dsmath.config import Data
 from dsmath.data import pipeline
 from dsmath.data.pipeline import Part
 from dsmath.data.tokenise import Tokenise
-from dsmath.error import UserError
+from dsmath.error import Preempted, UserError
 from dsmath.text import template, tokenizer
 from tests.conftest import ROOT
 from tests.data.made_up import EXAMPLES, cot, make
@@ -26,11 +26,17 @@ LENGTH = 256
 DATA = Data(("own",), ("cot", "tool"), 0, row_length=LENGTH, packing_bins=3)
 CUT = dataclasses.replace(DATA, packing="cut", row_length=96)
 PACKINGS = {"whole": DATA, "cut": CUT}
-WHOLE_SET = (Part("own", EXAMPLES),)
+
+
+def part(name: str, examples: list, weight: float | None = None, epochs: int = 1) -> Part:
+    return Part(name, examples, weight, epochs)
+
+
+WHOLE_SET = (part("own", EXAMPLES),)
 PARTS = (
-    Part("first", EXAMPLES[:12], epochs=3),
-    Part("second", EXAMPLES[12:14]),
-    Part("third", EXAMPLES[14:], epochs=2),
+    part("first", EXAMPLES[:12], epochs=3),
+    part("second", EXAMPLES[12:14]),
+    part("third", EXAMPLES[14:], epochs=2),
 )
 
 
@@ -100,7 +106,7 @@ def test_cut_rows_hold_the_examples_of_the_order_without_a_gap(tok):
 
 @pytest.mark.parametrize("parts", [WHOLE_SET, PARTS], ids=["one part", "parts with epochs"])
 def test_every_pass_has_every_example_as_often_as_asked_in_its_own_order(parts):
-    wanted = collections.Counter(example.id for part in parts for example in part.examples for _ in range(part.epochs))
+    wanted = collections.Counter(example.id for one in parts for example in one.examples for _ in range(one.epochs))
     size = wanted.total()
     passes = [order(parts, 3 * size)[i * size : (i + 1) * size] for i in range(3)]
     assert [collections.Counter(ids) for ids in passes] == [wanted] * 3
@@ -125,25 +131,25 @@ def test_rows_hold_every_example_of_a_pass_once_also_where_it_is_interrupted(tok
 
 def test_with_weights_examples_come_in_these_shares_each_part_pass_by_pass():
     parts = (
-        Part("a", EXAMPLES[:11], weight=6),
-        Part("b", EXAMPLES[11:13], weight=1.5),
-        Part("c", EXAMPLES[13:], weight=2.5),
+        part("a", EXAMPLES[:11], weight=6),
+        part("b", EXAMPLES[11:13], weight=1.5),
+        part("c", EXAMPLES[13:], weight=2.5),
     )
-    ids = order(parts, 1000)
-    of_part = {part.name: [id for id in ids if id in {e.id for e in part.examples}] for part in parts}
+    ids = order(parts, 600)
+    of_part = {one.name: [id for id in ids if id in {e.id for e in one.examples}] for one in parts}
     shares = {name: len(of) / len(ids) for name, of in of_part.items()}
     assert shares == pytest.approx({"a": 0.6, "b": 0.15, "c": 0.25}, rel=0.01)
-    for part in parts:
-        of, size = of_part[part.name], len(part.examples)
+    for one in parts:
+        of, size = of_part[one.name], len(one.examples)
         passes = [tuple(of[i : i + size]) for i in range(0, len(of) - size, size)]
-        assert all(set(ids) == {e.id for e in part.examples} for ids in passes)
+        assert all(set(ids) == {e.id for e in one.examples} for ids in passes)
         assert len(set(passes)) > 1
-    for begin in range(0, 1000, 100):
+    for begin in range(0, 600, 100):
         assert sum(id in {e.id for e in EXAMPLES[:11]} for id in ids[begin : begin + 100]) == pytest.approx(60, abs=2)
 
 
 def test_weighted_parts_of_one_length_have_orders_of_their_own():
-    one, two = (Part(name, EXAMPLES[:20], weight=1) for name in "ab")
+    one, two = (part(name, EXAMPLES[:20], weight=1) for name in "ab")
     ids = order((one, two), 40)
     assert sorted(ids[::2]) == sorted(ids[1::2]) == sorted(e.id for e in EXAMPLES[:20])
     assert ids[::2] != ids[1::2]
@@ -152,13 +158,13 @@ def test_weighted_parts_of_one_length_have_orders_of_their_own():
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ([Part("a", [])], "the training set has no example"),
-        ([Part("a", EXAMPLES, weight=1), Part("b", EXAMPLES)], "a has a weight, b has none; give all parts"),
-        ([Part("a", EXAMPLES, weight=0.0)], r"a has weight = 0\.0; expected more than 0"),
-        ([Part("a", EXAMPLES, weight=float("nan"))], r"a has weight = nan; expected more than 0"),
-        ([Part("a", EXAMPLES, epochs=0)], "a has epochs = 0; expected at least 1"),
-        ([Part("a", EXAMPLES, weight=1, epochs=2)], "a has a weight, and epochs = 2; expected one of them"),
-        ([Part("a", EXAMPLES, weight=1), Part("b", [], weight=1)], "b has weight = 1, and no example"),
+        ([part("a", [])], "the training set has no example"),
+        ([part("a", EXAMPLES, weight=1), part("b", EXAMPLES)], "a has a weight, b has none; give all parts"),
+        ([part("a", EXAMPLES, weight=0.0)], r"a has weight = 0\.0; expected more than 0"),
+        ([part("a", EXAMPLES, weight=float("nan"))], r"a has weight = nan; expected more than 0"),
+        ([part("a", EXAMPLES, epochs=0)], "a has epochs = 0; expected at least 1"),
+        ([part("a", EXAMPLES, weight=1, epochs=2)], "a has a weight, and epochs = 2; expected one of them"),
+        ([part("a", EXAMPLES, weight=1), part("b", [], weight=1)], "b has weight = 1, and no example"),
     ],
 )
 def test_parts_that_do_not_go_together_are_an_error_in_one_line(tok, parts, message):
@@ -168,12 +174,12 @@ def test_parts_that_do_not_go_together_are_an_error_in_one_line(tok, parts, mess
 
 
 def test_an_empty_part_without_a_weight_is_nothing(tok):
-    assert same(next(rows(tok, [Part("none", []), *WHOLE_SET])), next(rows(tok)))
+    assert same(next(rows(tok, [part("none", []), *WHOLE_SET])), next(rows(tok)))
 
 
 @pytest.mark.parametrize("weight", [None, 2.0])
 def test_no_example_that_fits_is_an_error_and_no_endless_search(tok, weight):
-    stream = rows(tok, [Part("own", EXAMPLES, weight)], dataclasses.replace(DATA, row_length=8))
+    stream = rows(tok, [part("own", EXAMPLES, weight)], dataclasses.replace(DATA, row_length=8))
     with pytest.raises(UserError, match=r"row_length = 8"):
         next(stream)
 
@@ -209,7 +215,7 @@ def test_statistics_are_those_of_the_rows(tok, packing):
 
 def test_dropped_examples_are_counted(tok):
     long = dataclasses.replace(cot(10), id="long", question="Double? " * LENGTH)
-    stream = rows(tok, [Part("own", [*EXAMPLES, long])])
+    stream = rows(tok, [part("own", [*EXAMPLES, long])])
     for _ in range(30):
         next(stream)
     stream.close()
@@ -240,7 +246,7 @@ def working(data: Data, workers: int) -> Data:
     return dataclasses.replace(data, workers=workers)
 
 
-MANY = (Part("own", [cot(i) for i in range(10, 500)], weight=2), Part("tools", EXAMPLES[20:], weight=1))
+MANY = (part("own", [cot(i) for i in range(10, 500)], weight=2), part("tools", EXAMPLES[20:], weight=1))
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
@@ -268,6 +274,15 @@ def test_a_workers_user_error_is_the_callers(opened):
     with pytest.raises(UserError, match=r"no special token '<\|im_start\|>'"):
         next(stream)
     stream.close()
+
+
+def test_a_worker_that_is_killed_is_an_end_from_outside(tok, opened):
+    stream = opened(tok, MANY, working(DATA, 1))
+    next(stream)
+    (worker,) = multiprocessing.active_children()
+    worker.kill()
+    with pytest.raises(Preempted, match="a worker that tokenises was killed; the same command goes on"):
+        collections.deque(iter(lambda: next(stream), None), maxlen=0)
 
 
 def test_workers_outlive_the_signals_that_ask_their_process_to_end(tok, opened):

@@ -81,7 +81,7 @@ def test_ids_are_those_of_the_whole_text(name):
     encode = WordEncoder(KNOWN[name])
     assert encode.cuts
 
-    @settings(max_examples=1500, deadline=None)
+    @settings(max_examples=600, deadline=None)
     @given(TEXTS)
     def check(text):
         assert encode(text) == whole(KNOWN[name], text)

@@ -93,7 +93,9 @@ CONFIG = Config(
 def batch() -> dict[str, np.ndarray]:
     """Eight packed rows. Rows differ in how many tokens are trained, and one has none."""
     tokenise = Tokenise(make_tokenizer(), template.TEMPLATES["reference"], loss_on_tool_output=False)
-    rows = pipeline.batches((Part("own", make_examples(40)),), tokenise, CONFIG.data, rows=8, seed=0)
+    rows = pipeline.batches(
+        (Part("own", make_examples(40), weight=None, epochs=1),), tokenise, CONFIG.data, rows=8, seed=0
+    )
     batch = next(rows)
     batch["trained"][2] = False
     return batch
