@@ -55,6 +55,7 @@ import transformers
 from dsmath import config, runtime
 from dsmath.data import pipeline
 from dsmath.data.sources import gsm8k
+from dsmath.data.tokenise import Tokenise
 from dsmath.model import decoder, folder, remat, smollm2, weights
 from dsmath.records import COT, Example, Piece, Source
 from dsmath.sharding import TRAINING, make_mesh, place
@@ -321,13 +322,14 @@ def main() -> None:
     examples = [example(key, row) for key, row in rows]
     subject = load(args.model, examples)
     subject = subject._replace(arch=dataclasses.replace(subject.arch, max_positions=args.row_length))
-    tokenise = pipeline.Tokenise(
-        subject.tokenizer, subject.template, row_length=args.row_length, loss_on_tool_output=False
-    )
+    tokenise = Tokenise(subject.tokenizer, subject.template, loss_on_tool_output=False)
     shape = (args.rows, args.row_length)
-    packed = pipeline.batches(examples, tokenise, rows=args.rows, row_length=args.row_length, packing_bins=64, seed=0)
+    data = config.Data(("gsm8k",), ("cot",), embedded_problems=0, row_length=args.row_length, packing_bins=64)
+    packed = pipeline.batches(
+        (pipeline.Part("gsm8k", examples, weight=None, epochs=1),), tokenise, data, rows=args.rows, seed=0
+    )
     batches = list(itertools.islice(packed, args.rounds + 1))
-    tokenised = [row for row in map(tokenise, examples[:1000]) if row is not None]
+    tokenised = [row for e in examples[:1000] if len(row := tokenise([e]).columns.T) <= args.row_length]
     padded = list(itertools.islice(padded_batches(tokenised, args.rows * args.row_length), args.rounds + 1))
 
     def on(step: Callable[..., Turn], inputs: list) -> Callable[[], Turn]:

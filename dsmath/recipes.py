@@ -79,6 +79,8 @@ def data(*sources: str, **changes: Any) -> ConfigDict:
             "embedded_problems": 0,
             "row_length": 4096,
             "packing_bins": 64,
+            "packing": "whole",
+            "workers": 0,
             "parts": ConfigDict(),
             "decontaminate": BENCHMARKS,
             "near_duplicates": placeholder(float),

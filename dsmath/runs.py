@@ -30,7 +30,7 @@ WHOLE = "whole"  # the last file of a folder on gs://
 # What may change between a run and its continuation: what is not trained with, how long it goes on, and how the same
 # sums are cut up.
 FREE = (
-    *("eval", "sandbox", "mesh", "train.steps", "train.checkpoint_every", "train.keep_checkpoints"),
+    *("eval", "sandbox", "mesh", "data.workers", "train.steps", "train.checkpoint_every", "train.keep_checkpoints"),
     *(
         "train.keep_every",
         "train.microbatches",

@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import io
 import json
+import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,8 +24,11 @@ import rich.console
 from dsmath import config, runs
 from dsmath.cli import evaluate, subject, train
 from dsmath.config import Config
+from dsmath.data import pipeline
 from dsmath.data import prepared as sets
+from dsmath.data.pipeline import Part
 from dsmath.data.preparation import prepare
+from dsmath.data.tokenise import Tokenise
 from dsmath.engine import memory
 from dsmath.error import UserError
 from dsmath.model import decoder, folder, paged
@@ -110,7 +114,7 @@ def trained(settings: Config) -> Seen:
             settings,
             run,
             params=lambda mesh: place(first_params(), decoder.axes(BASE.model), mesh, TRAINING),
-            source=[*make_examples(20), *sums],
+            parts=(Part("own", [*make_examples(20), *sums], weight=None, epochs=1),),
             tokenizer=make_tokenizer(),
             template=templates.find("reference"),
             progress=False,
@@ -119,6 +123,15 @@ def trained(settings: Config) -> Seen:
     losses = [(line["loss"], line["grad_norm"], line["learning_rate"], line["trained_tokens"]) for line in lines]
     kept = sorted(path.name for path in run.checkpoints.iterdir() if path.name.isdigit())
     return losses, kept, memory, run.profile.exists()
+
+
+def fed(settings: Config) -> Seen:
+    """How many processes make the rows, and how far they have come."""
+    tokenise = Tokenise(make_tokenizer(), templates.find("reference"), loss_on_tool_output=False)
+    parts = (Part("own", make_examples(20), weight=None, epochs=1),)
+    with contextlib.closing(pipeline.batches(parts, tokenise, settings.data, rows=2, seed=0)) as rows:
+        next(rows)
+        return rows.get_state(), len(multiprocessing.active_children())
 
 
 def leapt(settings: Config) -> Seen:
@@ -256,6 +269,8 @@ NUDGES: dict[str, tuple[Callable[[Config], Seen], Any]] = {
     "data.paper": (kept_apart, 100),
     "data.row_length": (trained, 96),
     "data.packing_bins": (trained, 1),
+    "data.packing": (trained, "cut"),
+    "data.workers": (fed, 1),
     "train.steps": (trained, 4),
     "train.batch_rows": (trained, 4),
     "train.microbatches": (trained, 2),

@@ -74,7 +74,7 @@ def train(
         settings,
         run,
         params=lambda mesh: weights.open_start(start.weights, arch, seed=settings.seed, mesh=mesh, rules=TRAINING)[1],
-        source=examples,
+        parts=prepared.parts(examples, need(settings.data, "data")),
         tokenizer=tokens,
         template=templates.find(start.template),
         progress=True,

@@ -19,8 +19,9 @@ from typing import Any
 import grain
 
 from dsmath import runs, storage
-from dsmath.config import Config
+from dsmath.config import Config, Data
 from dsmath.data import mixture
+from dsmath.data.pipeline import Part
 from dsmath.data.stages.shards import of_file
 from dsmath.error import UserError
 from dsmath.records import Example
@@ -85,6 +86,15 @@ def examples(folder: Path, config: Config) -> Examples:
             if source["files"]
         },
         manifest["hash"],
+    )
+
+
+def parts(examples: Examples, data: Data) -> tuple[Part, ...]:
+    """A training set as the input pipeline wants it: each source with its weight, or its epochs."""
+    wanted = {name: mixture.part(data, name) for name in examples.sources}
+    return tuple(
+        Part(name, records, weight=wanted[name].weight, epochs=wanted[name].epochs)
+        for name, records in examples.sources.items()
     )
 
 

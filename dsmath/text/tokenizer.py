@@ -11,6 +11,7 @@ import tokenizers
 
 from dsmath import storage
 from dsmath.error import UserError
+from dsmath.text.words import WordEncoder
 
 if TYPE_CHECKING:
     import gguf
@@ -48,13 +49,14 @@ class HFTokenizer:
     def __init__(self, backend: tokenizers.Tokenizer, *, bos: str | None, eos: str):
         backend.encode_special_tokens = True
         self._backend = backend
+        self._encode = WordEncoder(backend)
         self._names = {"bos_token": bos, "eos_token": eos}
         self.vocab_size = backend.get_vocab_size()
         self.bos = None if bos is None else self.special(bos)
         self.eos = self.special(eos)
 
     def encode(self, text: str) -> tuple[int, ...]:
-        return tuple(self._backend.encode(text, add_special_tokens=False).ids)
+        return self._encode(text)
 
     def decode(self, ids: Sequence[int]) -> str:
         return self._backend.decode(list(ids), skip_special_tokens=True)

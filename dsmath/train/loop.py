@@ -4,7 +4,7 @@ import contextlib
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -13,7 +13,8 @@ import optax
 from dsmath import config, runs, runtime
 from dsmath.config import Arch, need
 from dsmath.data import pipeline
-from dsmath.data.pipeline import Examples
+from dsmath.data.pipeline import Part
+from dsmath.data.tokenise import Tokenise
 from dsmath.error import Preempted
 from dsmath.model import decoder, remat
 from dsmath.sharding import make_mesh
@@ -37,7 +38,7 @@ def fit(
     run: runs.Run,
     *,
     params: Callable[[jax.sharding.Mesh], decoder.Params],
-    source: Examples,
+    parts: Sequence[Part],
     tokenizer: Tokenizer,
     template: Template,
     progress: bool,
@@ -55,9 +56,7 @@ def fit(
     train, data, arch = need(settings.train, "train"), need(settings.data, "data"), need(settings.model, "model")
     mesh = make_mesh(settings.mesh)
     optimizer = optimizers.make(train, arch)
-    tokenise = pipeline.Tokenise(
-        tokenizer, template, row_length=data.row_length, loss_on_tool_output=train.loss_on_tool_output
-    )
+    tokenise = Tokenise(tokenizer, template, loss_on_tool_output=train.loss_on_tool_output)
     shape = (train.batch_rows, data.row_length)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_peers())
@@ -76,7 +75,9 @@ def fit(
             log.info("%s has %d of %d steps: nothing to do", run.workdir, start, train.steps)
             return recorder.last
         run_step = _compiled(mesh, arch, optimizer, shape, train)
-        rows = stack.enter_context(contextlib.closing(_rows(settings.seed, data, train, source, tokenise)))
+        rows = stack.enter_context(
+            contextlib.closing(pipeline.batches(parts, tokenise, data, rows=train.batch_rows, seed=settings.seed))
+        )
         if start:
             log.info("going on from step %d of %s", start, run.workdir)
             state = checkpoints.restore(start, steps.abstract_state(arch, optimizer, mesh), rows)
@@ -108,27 +109,14 @@ def fit(
                 raise Preempted(f"stopped by SIGTERM after step {step}, saved; the same command goes on from there")
             if evaluated and evaluate is not None:
                 recorder.curves(step, evaluate(step, state.params))
-    if tokenise.dropped:
+    if rows.tally.dropped_examples:
         log.warning(
-            "dropped %d of %d examples, longer than config.data.row_length = %d tokens",
-            len(tokenise.dropped),
-            len(source),
+            "dropped %d of the %d examples that were read, longer than config.data.row_length = %d tokens",
+            rows.tally.dropped_examples,
+            rows.tally.examples,
             data.row_length,
         )
     return recorder.last
-
-
-def _rows(
-    seed: int, data: config.Data, train: config.Train, source: Examples, tokenise: pipeline.Tokenise
-) -> pipeline.Rows:
-    return pipeline.batches(
-        source,
-        tokenise,
-        rows=train.batch_rows,
-        row_length=data.row_length,
-        packing_bins=data.packing_bins,
-        seed=seed,
-    )
 
 
 def _compiled(

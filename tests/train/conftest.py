@@ -5,6 +5,8 @@ import pytest
 
 from dsmath.config import Arch, Config, Data, Eval, Mesh, Sandbox, Start, Train
 from dsmath.data import pipeline
+from dsmath.data.pipeline import Part
+from dsmath.data.tokenise import Tokenise
 from dsmath.records import Example, Piece, Source
 from dsmath.text import template, tokenizer
 
@@ -88,16 +90,12 @@ CONFIG = Config(
 
 
 @pytest.fixture(scope="session")
-def tokenise() -> pipeline.Tokenise:
-    return pipeline.Tokenise(
-        make_tokenizer(), template.TEMPLATES["reference"], row_length=ROW_LENGTH, loss_on_tool_output=False
-    )
-
-
-@pytest.fixture(scope="session")
-def batch(tokenise) -> dict[str, np.ndarray]:
+def batch() -> dict[str, np.ndarray]:
     """Eight packed rows. Rows differ in how many tokens are trained, and one has none."""
-    rows = pipeline.batches(make_examples(40), tokenise, rows=8, row_length=ROW_LENGTH, packing_bins=4, seed=0)
+    tokenise = Tokenise(make_tokenizer(), template.TEMPLATES["reference"], loss_on_tool_output=False)
+    rows = pipeline.batches(
+        (Part("own", make_examples(40), weight=None, epochs=1),), tokenise, CONFIG.data, rows=8, seed=0
+    )
     batch = next(rows)
     batch["trained"][2] = False
     return batch

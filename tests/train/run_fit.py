@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dsmath.config import Config
+from dsmath.data.pipeline import Part
 from dsmath.model import weights
 from dsmath.runs import Run
 from dsmath.sharding import TRAINING
@@ -22,7 +23,7 @@ def fit(config: Config, workdir: Path, **more: Any) -> dict[str, float]:
         config,
         Run(workdir),
         params=lambda mesh: weights.open_start("random", config.model, seed=config.seed, mesh=mesh, rules=TRAINING)[1],
-        source=make_examples(40),
+        parts=(Part("own", make_examples(40), weight=None, epochs=1),),
         tokenizer=make_tokenizer(),
         template=template.TEMPLATES["reference"],
         progress=False,

@@ -131,6 +131,13 @@ def test_a_mesh_and_how_a_step_is_cut_may_change_and_the_losses_stay(tmp_path):
     np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
+def test_workers_may_change_on_resume_and_the_run_stays_the_same(finished, tmp_path):
+    with_workers = dataclasses.replace(LONG, data=dataclasses.replace(LONG.data, workers=2))
+    fit(change(with_workers, steps=10), tmp_path)
+    fit(LONG, tmp_path)
+    assert metrics(tmp_path) == metrics(finished)
+
+
 def test_a_second_process_on_a_workdir_is_refused_and_harms_nothing(tmp_path):
     process = subprocess.Popen([sys.executable, "-m", "tests.train.run_fit", str(tmp_path)], cwd=ROOT)
     wait_for_step(tmp_path, 3, process)
