@@ -43,6 +43,7 @@ def define(values: flags.FlagValues) -> None:
     experiment.define_data_dir(values)
     flags.DEFINE_bool("allow_missing", False, "prepare without the sources and benchmarks that aren't there", values)
     flags.DEFINE_integer("workers", 1, "processes on this machine", lower_bound=1, flag_values=values)
+    flags.DEFINE_bool("stats", False, "show lengths, tokens by mode and language, and how rows are filled", values)
     flags.DEFINE_integer("show", 0, "examples to show, drawn by the seed", lower_bound=0, flag_values=values)
     flags.DEFINE_string("runner", None, "runner of Apache Beam; this machine if not given", values)
     flags.DEFINE_list(REST, [], "options of the runner; what follows `--`", values)
@@ -64,6 +65,8 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
     console.print(f"{manifest['examples']} examples in {run.data}", soft_wrap=True, highlight=False)
     if values.show:
         _show(settings, run, values.show, console)
+    if values.stats:
+        return manifest | {"statistics": _statistics(settings, run, console)}
     return manifest
 
 
@@ -125,6 +128,34 @@ def _show(settings: config.Config, run: runs.Run, count: int, console: rich.cons
     template = templates.find(settings.start.template if settings.start else "reference")
     for index in random.Random(settings.seed).sample(range(len(examples)), min(count, len(examples))):
         console.print(rendered(examples[index], template, codec), soft_wrap=True, highlight=False)
+
+
+def _statistics(settings: config.Config, run: runs.Run, console: rich.console.Console) -> dict[str, Any]:
+    """Show what the set comes to in tokens of the run's tokenizer, which is trained for it where the config says so."""
+    from dsmath.cli import subject
+    from dsmath.config import need
+    from dsmath.data import lengths, prepared
+    from dsmath.data.tokenise import Tokenise
+    from dsmath.text import template as templates
+
+    data, template = need(settings.data, "data"), templates.find(need(settings.start, "start").template)
+    on_output = settings.train is not None and settings.train.loss_on_tool_output
+    tokenise = Tokenise(subject.tokenizer(settings, run), template, loss_on_tool_output=on_output)
+    parts = prepared.parts(prepared.examples(run.data, settings), data)
+    found = lengths.statistics(parts, tokenise, data, seed=settings.seed)
+    percentiles = [f"{p}%" for p in lengths.PERCENTILES]
+    table = rich.table.Table("", "Examples", "Tokens", "Trained", *percentiles, box=rich.box.SIMPLE_HEAD)
+    for name, group in found["groups"].items():
+        counts = [group["examples"], group["tokens"], group["trained"], *group["lengths"].values()]
+        table.add_row(name, *(f"{count:,}" for count in counts))
+    console.print(table)
+    titles = ("Fill", "Rows", "Examples", "Dropped", "Dropped tokens", "Cut")
+    table = rich.table.Table(f"Rows of {data.row_length}", *titles, box=rich.box.SIMPLE_HEAD)
+    for name, tally in found["packing"].items():
+        fields = ("rows", "examples", "dropped_examples", "dropped_tokens", "cut_examples")
+        table.add_row(name, f"{tally['fill']:.1%}", *(f"{tally[field]:,}" for field in fields))
+    console.print(table)
+    return found
 
 
 def _table(manifest: dict[str, Any]) -> rich.table.Table:
