@@ -18,7 +18,7 @@ PERCENTILES = (5, 50, 95, 99, 100)
 
 
 def statistics(parts: Sequence[Part], tokenise: Tokenise, data: Data, *, seed: int) -> dict[str, Any]:
-    """Lengths in tokens by language and mode, and what packing makes of as many rows as they would fill, as JSON values.
+    """Lengths in tokens by language and mode, and what packing makes of as many rows as they fill, as JSON values.
 
     `groups.<lang>-<mode>` has `examples`, `tokens`, `trained` and percentiles of lengths, `packing.<name>` the share of
     slots that are filled, and the examples and tokens that are dropped or cut.
