@@ -1,10 +1,10 @@
 """The sources, a line for each."""
 
 from dsmath.data.source import Source
-from dsmath.data.sources import embedded, gsm8k
+from dsmath.data.sources import annotated, embedded, gsm8k
 from dsmath.error import UserError
 
-SOURCES: dict[str, Source] = {source.name: source for source in (embedded.SOURCE, gsm8k.SOURCE)}
+SOURCES: dict[str, Source] = {source.name: source for source in (embedded.SOURCE, gsm8k.SOURCE, annotated.SOURCE)}
 
 
 def find(name: str) -> Source:
