@@ -74,21 +74,29 @@ def _make(
     open_count: Callable[[], write.Count] | None,
 ) -> manifests.Made:
     work = out / prepared.STAGES
-    stages = _stages(settings, data, found, work, runner)
+    stages = stages_of(settings, data, found, work, runner)
     shards = [s for name, i in found.sources.items() for s in raw.write(i.source, i.rows(), stages.raw[name])]
     journal.write(stages.benchmarks, [journal.line({"id": p.id, "question": p.question}) for p in found.benchmarks])
     key = digest(mixture.settings(settings), [files.folder.name for files in stages.signatures.values()])
     pipelines.find(stages, shards, work / f"candidates-{key}", runner)
     fates, reasons = _fates(settings, data, stages, shards, work / f"candidates-{key}")
-    files = [out / f"examples-{key}" / f"{shard.name}.array_record" for shard in shards]
-    accounts = [work / f"accounts-{key}" / f"{shard.name}.json" for shard in shards]
-    each = zip(shards, fates, files, accounts, strict=True)
-    asked = [Written(shard, fate, reasons, file, account) for shard, fate, file, account in each]
+    asked = [
+        Written(
+            shard=shard,
+            fates=fate,
+            reasons=reasons,
+            path=out / f"examples-{key}" / f"{shard.name}.array_record",
+            dropped=out / f"dropped-{key}" / f"{shard.name}.jsonl",
+            account=work / f"accounts-{key}" / f"{shard.name}.json",
+        )
+        for shard, fate in zip(shards, fates, strict=True)
+    ]
     pipelines.put(stages, asked, open_count, runner)
-    return manifests.Made(shards, files, [write.read(path) for path in accounts])
+    return manifests.Made(shards, [a.path for a in asked], [write.read(a.account) for a in asked])
 
 
-def _stages(settings: Config, data: Data, found: Inputs, work: Path, runner: Runner) -> Stages:
+def stages_of(settings: Config, data: Data, found: Inputs, work: Path, runner: Runner) -> Stages:
+    """Where the stages of a preparation keep what they make, in WORK."""
     limits = need(settings.sandbox, "sandbox")
     kept = digest([[p.id, p.question] for p in found.benchmarks])
     pinned = {name: getattr(limits, name) for name in ("timeout_s", "memory_mb", "output_kb")}

@@ -3,6 +3,7 @@
 OUT/manifest.json                         what was written; its presence says that all of it was
 OUT/report.md                             what was read, kept and dropped, and why, with samples
 OUT/examples-DIGEST/SOURCE-N.array_record the examples, by what they were made of
+OUT/dropped-DIGEST/SOURCE-N.jsonl         what was dropped, with the reason
 OUT/stages/                               what the stages between rows and examples made, until it is done
 """
 

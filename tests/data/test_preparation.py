@@ -74,7 +74,9 @@ def test_the_manifest_tells_what_was_read_kept_and_dropped_and_digests(tmp_path,
     assert source["license"] == "MIT"
     assert list(source["inputs"]) == ["train.jsonl"]
     assert list(manifest["sha256"]) == source["files"]
-    assert {p.name for p in (tmp_path / "data").iterdir()} >= {"manifest.json", "report.md", "lock"}
+    (dropped,) = (json.loads(path.read_text()) for path in (tmp_path / "data").glob("dropped-*/gsm8k-*.jsonl"))
+    assert (dropped["row"], dropped["mode"], dropped["dropped"]) == ("train.jsonl:2", "tool", "no annotation")
+    assert dropped["question"] == ROW["question"]
     assert not (tmp_path / "data" / "stages").exists()
 
 

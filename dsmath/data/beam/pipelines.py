@@ -80,7 +80,8 @@ class Written:
     shard: Shard
     fates: bytes  # an index into `reasons` of each, uint8
     reasons: tuple[str, ...]  # why an example is dropped; the first one, "", is for those that stay
-    path: Path
+    path: Path  # of those that stay
+    dropped: Path  # of the others
     account: Path
 
 
@@ -178,7 +179,7 @@ class _Candidates:
 
 
 class _Write(beam.DoFn):
-    """A shard of the training set, and its account."""
+    """A shard of the training set, what was dropped of it, and its account."""
 
     def __init__(self, stages: Stages, open_count: Callable[[], write.Count] | None):
         self._stages, self._open_count = stages, open_count
@@ -188,11 +189,13 @@ class _Write(beam.DoFn):
         self._count = self._open_count() if self._open_count is not None else None
 
     def process(self, asked: Written) -> None:
-        """Writes both."""
+        """Writes them, the account last."""
         source, account = asked.shard.source, write.Account()
         account.raw(self._stages.raw[source].read(asked.shard))
         verified = self._stages.verified[source].read(asked.shard)
         contaminated = {record["id"]: record for record in self._stages.contaminated[source].read(asked.shard)}
         fates = (asked.reasons[fate] for fate in asked.fates)
         write.write(account.examples(verified, contaminated, fates, self._count), asked.path)
+        if account.lost:
+            journal.write(asked.dropped, map(journal.line, account.lost))
         journal.write(asked.account, [json.dumps(account.to_json(), ensure_ascii=False, sort_keys=True)])

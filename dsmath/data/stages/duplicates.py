@@ -19,8 +19,8 @@ from dsmath.data.stages.ngrams import words
 from dsmath.data.stages.shards import Record
 from dsmath.records import Example
 
-PERMUTATIONS = 128
-BANDS = 16  # of 8 rows: pairs that share 0.8 of their runs meet in one with probability 0.947, at 0.9 with 0.9999
+PERMUTATIONS = 125
+BANDS = 25  # of 5 rows: pairs that share 0.7 of their runs meet in one with probability 0.99, at 0.8 with 0.99995
 SHINGLE = 3  # words in a run
 PARTITIONS = 64  # of bands' keys: groups that are looked through one by one
 COMPARED = 4  # earlier questions that one is compared with, per band

@@ -14,14 +14,14 @@ LONG = 10  # words
 SHORT = 3
 
 _CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+(?:\.\d+)?")
-_GROUPED = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_WORD = re.compile(rf"[{_CJK}]|\d+(?:\.\d+)?|[^\W\d_{_CJK}]+")
+_WITHIN = re.compile(r"(?<=\d),(?=\d{3}(?!\d))|(?<=[^\W\d_])['’](?=[^\W\d_])")  # 1,000 and don't are one word
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, normalised: NFKC, lower case; a Chinese character is a word, a number is one."""
+    """The words of a text, normalised: NFKC, lower case. A Chinese character is a word, and so is a number."""
     plain = unicodedata.normalize("NFKC", text).lower()
-    return _WORD.findall(_GROUPED.sub("", plain))
+    return _WORD.findall(_WITHIN.sub("", plain))
 
 
 @dataclasses.dataclass(frozen=True)

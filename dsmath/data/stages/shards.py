@@ -52,7 +52,6 @@ class Files:
 
     def write(self, shard: Shard, records: Iterable[Record]) -> None:
         """Write a shard, whole or not at all. Raises UserError if the disk doesn't take it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         journal.write(self.path(shard), map(journal.line, records))
 
 

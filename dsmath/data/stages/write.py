@@ -45,12 +45,14 @@ class Account:
         self.dropped: dict[str, collections.Counter[str]] = {}  # by mode and reason
         self.kept_by = {name: collections.Counter[str]() for name in ("lang", "topic")}
         self.samples: dict[str, list[Record]] = {}  # by reason
+        self.lost: list[Record] = []  # what was dropped, to be looked at; not in JSON
 
     def raw(self, records: Iterable[Record]) -> None:
         """Count rows."""
         for record in records:
             self.rows += 1
             if "dropped" in record:
+                self.lost.append(record)
                 self.skipped[record["dropped"]] += 1
                 self._sample(record["dropped"], {"row": record["row"]})
 
@@ -75,7 +77,7 @@ class Account:
             example = Example.from_json(record["example"])
             if found := contaminated.get(example.id):
                 match = f"{found['match']['problem']}: {found['match']['text']}"
-                self._drop(record, found["dropped"], example.question, match)
+                self._drop(record | found, found["dropped"], example.question, match)
             elif reason := next(fates):
                 self._drop(record, reason, example.question)
             else:
@@ -98,7 +100,7 @@ class Account:
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; `from_json` is the inverse."""
-        return vars(self)
+        return {name: value for name, value in vars(self).items() if name != "lost"}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Account":
@@ -111,6 +113,7 @@ class Account:
         return account
 
     def _drop(self, record: Record, reason: str, question: str, match: str = "") -> None:
+        self.lost.append(record | {"dropped": reason})
         self.dropped.setdefault(record["mode"], collections.Counter())[reason] += 1
         self._sample(reason, {"row": record["row"], "question": question[:SHOWN], "match": match})
 
