@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dsmath.data.problems import Asked
     from dsmath.data.stages.solutions import Response
     from dsmath.score.graders import Grading
+    from dsmath.text.template import Template
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ def annotate(
                 pinned = dataclasses.replace(loaded, facts=loaded.facts | {"inputs": of_source.digests})
                 evaluation.fill(where, wanted, mode, pinned, sandbox, budgets, seed=settings.seed, track=evaluate.track)
             if runtime.is_first():
-                responses[name] = _chosen(where, of_source, budgets, grading, section.keep)
+                responses[name] = _chosen(where, of_source, loaded.template, budgets, grading, section.keep)
     about = {"workdir": str(run.workdir), "step": loaded.step, "checkpoint": loaded.name}
     if not responses:
         return about
@@ -125,7 +126,7 @@ def _solved(settings: config.Config, run: runs.Run, mode: str) -> frozenset[str]
 
 
 def _chosen(
-    where: runs.Evaluation, asked: "Asked", budgets: config.Eval, grading: "Grading", keep: int
+    where: runs.Evaluation, asked: "Asked", template: "Template", budgets: config.Eval, grading: "Grading", keep: int
 ) -> list["Response"]:
     from dsmath.data.stages import solutions
     from dsmath.rollout import evaluation
@@ -134,7 +135,7 @@ def _chosen(
     keys = evaluation.keys(asked.problems, budgets)
     log.info("grading %d samples", len(keys))
     sampled = (t for t in scoring.read_trajectories(*where.journals()) if t.key in keys)
-    return solutions.chosen(asked.problems, solutions.judged(sampled, grading), keep)
+    return solutions.chosen(asked.problems, solutions.judged(sampled, template, grading), keep)
 
 
 def _write(
@@ -162,18 +163,19 @@ def _write(
         "annotated": str(to.annotated),
     }
     journal.write(to.summary, [json.dumps(about | figures, ensure_ascii=False, indent=1) + "\n"])
-    console.print(_table(figures))
+    for table in _tables(figures):
+        console.print(table)
     console.print(f"{figures['kept']} solutions in {to.annotated}", soft_wrap=True, highlight=False)
     return figures
 
 
-def _table(figures: dict[str, Any]) -> rich.table.Table:
-    table = rich.table.Table(
-        *("Problems of", "Asked", "Samples", "Right", "Solved", "Kept", "Why others aren't"), box=rich.box.SIMPLE_HEAD
-    )
+def _tables(figures: dict[str, Any]) -> list[rich.table.Table]:
+    head = ("Problems of", "Asked", "Samples", "Right", "Solved", "Kept")
+    counts = rich.table.Table(*head, box=rich.box.SIMPLE_HEAD)
     rows = {name: part for name, part in figures["sources"].items() if "samples" in part} | figures["langs"]
     for name, part in {**rows, "all": figures}.items():
-        fell = "\n".join(f"{n:,}: {reason}" for reason, n in part["fell"].items())
-        counts = [f"{part[key]:,}" for key in ("problems", "samples", "correct", "solved", "kept")]
-        table.add_row(name, *counts, fell)
-    return table
+        counts.add_row(name, *(f"{part[key]:,}" for key in ("problems", "samples", "correct", "solved", "kept")))
+    fell = rich.table.Table("Not kept", "Samples", box=rich.box.SIMPLE_HEAD)
+    for reason, n in figures["fell"].items():
+        fell.add_row(reason, f"{n:,}")
+    return [counts, fell]

@@ -17,7 +17,7 @@ from dsmath.records import POT, Problem, Source, Stop, Trajectory, Verdict
 from dsmath.score.counts.statistics import accuracy
 from dsmath.score.graded import graded_text
 from dsmath.score.graders import Grading, Item
-from dsmath.text import template as templates
+from dsmath.text.template import Template
 
 GRADER = "strict"
 BATCH = 1024  # trajectories in memory at a time
@@ -43,13 +43,15 @@ class Response:
         return not self.fell
 
 
-def judged(trajectories: Iterable[Trajectory], grading: Grading) -> Iterator[Response]:
-    """What of each trajectory is to be said before those of its problem are compared, in their order."""
+def judged(trajectories: Iterable[Trajectory], template: Template, grading: Grading) -> Iterator[Response]:
+    """What of each trajectory is to be said before those of its problem are compared, in their order. `template` is
+    the one that they were sampled with.
+    """
     left = iter(trajectories)
     while batch := list(itertools.islice(left, BATCH)):
         items = [Item(t.problem.suite, t.problem.question, t.problem.gold, graded_text(t)) for t in batch]
         for trajectory, verdict in zip(batch, grading.grade_all(items, grader=GRADER), strict=True):
-            yield _judged(trajectory, verdict)
+            yield _judged(trajectory, template, verdict)
 
 
 def chosen(problems: Sequence[Problem], responses: Iterable[Response], keep: int) -> list[Response]:
@@ -107,8 +109,8 @@ def figures(responses: Sequence[Response]) -> dict[str, Any]:
     }
 
 
-def _judged(trajectory: Trajectory, verdict: Verdict) -> Response:
-    written = turns(trajectory)
+def _judged(trajectory: Trajectory, template: Template, verdict: Verdict) -> Response:
+    written = turns(trajectory, template)
     fell = _cut(trajectory, written) or verify.fault(trajectory, len(written)) or _wrong(trajectory, verdict, written)
     response = Response(
         trajectory.problem,
@@ -122,19 +124,24 @@ def _judged(trajectory: Trajectory, verdict: Verdict) -> Response:
     return response if fell else dataclasses.replace(response, turns=written, alike=choice.likeness(trajectory))
 
 
-def turns(trajectory: Trajectory) -> tuple[str, ...]:
-    """What the model wrote between programs' outputs, without its asking for them; () where the loop asked instead."""
+def turns(trajectory: Trajectory, template: Template) -> tuple[str, ...]:
+    """What the model wrote between programs' outputs, without its asking for them; () where the loop asked instead.
+
+    What the template leads an answer in with is left out: training puts it before a solution.
+    """
     texts = [""]
     for piece in trajectory.response:
         if piece.source is Source.MODEL:
             texts[-1] += piece.text
         elif piece.source is Source.TOOL:
             texts.append("")
+    texts[0] = texts[0].removeprefix(template.lead)
     if trajectory.mode == POT:  # its only program is asked for by nobody
         return (texts[0],)
-    asks = templates.find("reference").asks
     *asking, last = texts
-    return (*(text.removesuffix(asks) for text in asking), last) if all(t.endswith(asks) for t in asking) else ()
+    if not all(text.endswith(template.asks) for text in asking):
+        return ()
+    return (*(text.removesuffix(template.asks) for text in asking), last)
 
 
 def _cut(trajectory: Trajectory, written: Sequence[str]) -> str:
