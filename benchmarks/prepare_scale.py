@@ -79,7 +79,8 @@ def rows(count: int, leaks: list[str]) -> Iterator[dict[str, str]]:
         x, y = b * c, a + b * c
         answer = (
             f"The boxes hold {b}*{c}=<<{b}*{c}={x}>>{x} {what}.\n"
-            f"With those there are {a}+{x}=<<{a}+{x}={y}>>{y} {what}.\nWithout what {other} takes, {y}-{d}=<<{y}-{d}={y - d}>>{y - d} are left.\n#### {y - d}"
+            f"With those there are {a}+{x}=<<{a}+{x}={y}>>{y} {what}.\n"
+            f"Without what {other} takes, {y}-{d}=<<{y}-{d}={y - d}>>{y - d} are left.\n#### {y - d}"
         )
         row = {"question": question, "answer": answer}
         if i % PLANTED == 1 and before is not None:
@@ -91,13 +92,14 @@ def rows(count: int, leaks: list[str]) -> Iterator[dict[str, str]]:
 
 
 def data_folder(folder: Path, data_dir: Path, count: int) -> Path:
-    """A DATA_DIR with made-up training rows beside the benchmarks."""
+    """A new DATA_DIR with made-up training rows beside links to the benchmarks' test files; D is only read."""
     for name in recipes.BENCHMARKS:
         for path in (data_dir / name).glob("*"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
-            (folder / name / path.name).symlink_to(path.resolve())
+            if "train" not in path.name:
+                (folder / name).mkdir(parents=True, exist_ok=True)
+                (folder / name / path.name).symlink_to(path.resolve())
     questions = [problem.question for problem in catalogue.problems("gsm8k", data_dir)]
-    with (folder / "gsm8k" / "train.jsonl").open("w") as file:
+    with (folder / "gsm8k" / "train.jsonl").open("x") as file:  # "x" opens nothing that is there, links included
         file.writelines(json.dumps(row) + "\n" for row in rows(count, questions))
     return folder
 
@@ -123,9 +125,8 @@ def by_stage(data_dir: Path, examples: int, workers: int) -> dict[str, float]:
         begun = time.perf_counter()
         shards = raw.write(found.sources["gsm8k"].source, found.sources["gsm8k"].rows(), stages.raw["gsm8k"])
         seconds["rows"] = time.perf_counter() - begun
-        stages.benchmarks.write_text(
-            "".join(json.dumps({"id": p.id, "question": p.question}) + "\n" for p in found.benchmarks)
-        )
+        apart_from = [{"id": problem.id, "question": problem.question} for problem in found.benchmarks]
+        journal.write(stages.benchmarks, map(journal.line, apart_from))
 
         def run() -> float:
             begun = time.perf_counter()

@@ -2,6 +2,7 @@
 
 WORKDIR/config.json                                the config that the run was begun with
 WORKDIR/data/                                      the training set and its manifest
+WORKDIR/trained_on.json                            the hash of the training set, once training has begun
 WORKDIR/tokenizer/                                 the tokenizer, once training has begun
 WORKDIR/checkpoints/STEP/                          checkpoints
 WORKDIR/metrics.jsonl, tensorboard/                a line per step, and curves
@@ -50,6 +51,7 @@ class Run:
         self.workdir = storage.path(workdir)
         self.config = self.workdir / "config.json"
         self.data = self.workdir / "data"
+        self.trained_on = self.workdir / "trained_on.json"
         self.tokenizer = self.workdir / "tokenizer"
         self.checkpoints = self.workdir / "checkpoints"
         self.metrics = self.workdir / "metrics.jsonl"

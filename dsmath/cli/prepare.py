@@ -14,19 +14,23 @@ Example:
 import functools
 import importlib.util
 import logging
+import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich.console
 import rich.table
 from absl import flags
 
-from dsmath import config
+from dsmath import config, runs
 from dsmath.cli import experiment
 from dsmath.error import UserError
 from dsmath.records import Example
+
+if TYPE_CHECKING:
+    from dsmath.text.codec import TokenCodec
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +43,7 @@ def define(values: flags.FlagValues) -> None:
     experiment.define_data_dir(values)
     flags.DEFINE_bool("allow_missing", False, "prepare without the sources and benchmarks that aren't there", values)
     flags.DEFINE_integer("workers", 1, "processes on this machine", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("show", 0, "examples to show, drawn by the seed", lower_bound=0, flag_values=values)
     flags.DEFINE_string("runner", None, "runner of Apache Beam; this machine if not given", values)
     flags.DEFINE_list(REST, [], "options of the runner; what follows `--`", values)
 
@@ -53,12 +58,12 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
     run = experiment.run_of(values)
     settings = experiment.settings(values)
     runner = {"name": values.runner, "options": tuple(values[REST].value or ()), "workers": values.workers}
-    manifest = prepare(
-        settings, run.data, experiment.data_dir(values), allow_missing=values.allow_missing, runner=runner
-    )
+    manifest = prepare(settings, run.data, experiment.data_dir(values), allow_missing=values.allow_missing, **runner)
     console = rich.console.Console(file=sys.stderr if values.json else sys.stdout)
     console.print(_table(manifest))
     console.print(f"{manifest['examples']} examples in {run.data}", soft_wrap=True, highlight=False)
+    if values.show:
+        _show(settings, run, values.show, console)
     return manifest
 
 
@@ -83,25 +88,43 @@ def prepare(
 
 def _token_count(settings: config.Config) -> Callable[[], Callable[[Example], int]] | None:
     """What opens the count of an example's tokens; None where the tokenizer is still to be trained, or isn't there."""
-    from dsmath.cli import subject
-
-    if settings.start is None or settings.start.tokenizer == "train":
-        return None
-    try:
-        subject.tokenizer_of(settings.start)
-    except UserError as e:
-        log.warning("tokens are not counted: %s", e)
-        return None
-    return functools.partial(_open_count, settings.start)
+    start = settings.start
+    return None if start is None or _codec(start) is None else functools.partial(_open_count, start)
 
 
 def _open_count(start: config.Start) -> Callable[[Example], int]:
-    from dsmath.cli import subject
     from dsmath.text import template as templates
+
+    codec, template = _codec(start), templates.find(start.template)
+    assert codec is not None  # as it was before
+    return lambda example: sum(len(piece.ids or ()) for piece in codec.example(example, template))
+
+
+def _codec(start: config.Start | None) -> "TokenCodec | None":
+    """The codec of the tokenizer that a run starts from; None where that is still to be trained, or isn't there."""
+    from dsmath.cli import subject
     from dsmath.text.codec import TokenCodec
 
-    codec, template = TokenCodec(subject.tokenizer_of(start)), templates.find(start.template)
-    return lambda example: sum(len(piece.ids or ()) for piece in codec.example(example, template))
+    if start is None or start.tokenizer == "train":
+        return None
+    try:
+        return TokenCodec(subject.tokenizer_of(start))
+    except UserError as e:
+        log.warning("tokens are not counted: %s", e)
+        return None
+
+
+def _show(settings: config.Config, run: runs.Run, count: int, console: rich.console.Console) -> None:
+    """Show some examples, with their tokens where the tokenizer is there."""
+    from dsmath.data import prepared
+    from dsmath.data.rendering import rendered
+    from dsmath.text import template as templates
+
+    examples = prepared.examples(run.data, settings)
+    codec = _codec(settings.start)
+    template = templates.find(settings.start.template if settings.start else "reference")
+    for index in random.Random(settings.seed).sample(range(len(examples)), min(count, len(examples))):
+        console.print(rendered(examples[index], template, codec), soft_wrap=True, highlight=False)
 
 
 def _table(manifest: dict[str, Any]) -> rich.table.Table:

@@ -63,6 +63,8 @@ def train(
 
     runtime.start()
     examples = prepared.examples(run.data, settings)
+    if runtime.is_first():
+        runs.pin(run.trained_on, {"data": examples.hash})
     start = need(settings.start, "start")
     arch = weights.arch_of(start.weights, settings.model)
     settings = dataclasses.replace(settings, model=arch)

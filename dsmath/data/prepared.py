@@ -50,8 +50,9 @@ class Records:
 class Examples:
     """A prepared training set in random access, source after source. Picklable."""
 
-    def __init__(self, sources: dict[str, Records]):
+    def __init__(self, sources: dict[str, Records], hash: str):
         self.sources = sources
+        self.hash = hash  # of the manifest
         self._parts = list(sources.values())
         self._ends = list(itertools.accumulate(map(len, self._parts)))
 
@@ -82,7 +83,8 @@ def examples(folder: Path, config: Config) -> Examples:
             name: Records([str(local / file) for file in source["files"]])
             for name, source in manifest["sources"].items()
             if source["files"]
-        }
+        },
+        manifest["hash"],
     )
 
 
