@@ -2,6 +2,9 @@
 fell by.
 
     trajectories -> judged: graded, their programs looked at -> chosen: at most so many different ones per problem
+
+A preparation runs programs again by the protocol `reference`: what was sampled by it is prepared as it was sampled, to
+the byte; what another protocol let pass may fall there.
 """
 
 import collections
@@ -47,11 +50,12 @@ def judged(trajectories: Iterable[Trajectory], template: Template, grading: Grad
     """What of each trajectory is to be said before those of its problem are compared, in their order. `template` is
     the one that they were sampled with.
     """
-    left = iter(trajectories)
+    left, problems = iter(trajectories), dict[str, Problem]()  # one record of each, whatever the samples
     while batch := list(itertools.islice(left, BATCH)):
         items = [Item(t.problem.suite, t.problem.question, t.problem.gold, graded_text(t)) for t in batch]
         for trajectory, verdict in zip(batch, grading.grade_all(items, grader=GRADER), strict=True):
-            yield _judged(trajectory, template, verdict)
+            problem = problems.setdefault(trajectory.problem.id, trajectory.problem)
+            yield dataclasses.replace(_judged(trajectory, template, verdict), problem=problem)
 
 
 def chosen(problems: Sequence[Problem], responses: Iterable[Response], keep: int) -> list[Response]:
