@@ -76,18 +76,23 @@ def build_folder(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def whole_file(file: Path) -> Iterator[Path]:
-    """A local path to write a file to, which then goes to where it belongs, also on gs://: whole or not at all."""
+    """A local path to write a file to, which then goes to where it belongs, also on gs://: whole or not at all.
+
+    Raises UserError if the disk doesn't take it.
+    """
     if is_local(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_name(f"{file.name}.{uuid.uuid4().hex}.tmp")  # hosts may share the folder
     else:
         temporary = Path(tempfile.mkdtemp(prefix="dsmath-")) / file.name
     try:
+        temporary.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         if is_local(file):
             os.replace(temporary, file)
         else:
             copy_file(temporary, file)
+    except OSError as e:
+        raise UserError(f"cannot write {file}: {e.strerror or e}; free some space or choose another place") from e
     finally:
         temporary.unlink(missing_ok=True)
 

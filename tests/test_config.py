@@ -9,7 +9,8 @@ import pytest
 from dsmath import config
 from dsmath.error import UserError
 
-CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.py"))
+FOLDER = Path(__file__).parent.parent / "configs"
+CONFIGS = [*sorted(FOLDER.glob("*.py")), *sorted(FOLDER.glob("mixtures/*.py"))]
 
 
 def values(path: Path) -> dict:
@@ -31,7 +32,7 @@ def test_every_config_says_how_it_is_run(path):
 
 
 def test_the_7b_is_the_papers():
-    c = config.parse(config.Config, values(CONFIGS[0].with_name("sft_7b.py")))
+    c = config.parse(config.Config, values(FOLDER / "sft_7b.py"))
     assert (c.train.steps, c.train.batch_rows, c.data.row_length, c.train.learning_rate) == (500, 256, 4096, 5e-5)
     assert c.train.warmup_steps == 0
     m = c.model

@@ -18,7 +18,7 @@ import numpy as np
 
 from dsmath import journal, runs, storage
 from dsmath.config import Config, Data, need
-from dsmath.data import inputs, mixture, prepared
+from dsmath.data import inputs, mixture, prepared, watch
 from dsmath.data import manifest as manifests
 from dsmath.data.beam import pipelines
 from dsmath.data.beam.pipelines import Runner, Stages, Written
@@ -78,7 +78,9 @@ def _make(
     shards = [s for name, i in found.sources.items() for s in raw.write(i.source, i.rows(), stages.raw[name])]
     journal.write(stages.benchmarks, [journal.line({"id": p.id, "question": p.question}) for p in found.benchmarks])
     key = digest(mixture.settings(settings), [files.folder.name for files in stages.signatures.values()])
-    pipelines.find(stages, shards, work / f"candidates-{key}", runner)
+    made = {"verified": stages.verified, "contaminated": stages.contaminated, "signatures": stages.signatures}
+    with watch.bars({stage: [files[s.source].path(s) for s in shards] for stage, files in made.items()}):
+        pipelines.find(stages, shards, work / f"candidates-{key}", runner)
     fates, reasons = _fates(settings, data, stages, shards, work / f"candidates-{key}")
     asked = [
         Written(
@@ -91,7 +93,8 @@ def _make(
         )
         for shard, fate in zip(shards, fates, strict=True)
     ]
-    pipelines.put(stages, asked, open_count, runner)
+    with watch.bars({"written": [a.account for a in asked]}):
+        pipelines.put(stages, asked, open_count, runner)
     return manifests.Made(shards, [a.path for a in asked], [write.read(a.account) for a in asked])
 
 

@@ -21,7 +21,7 @@ def rendered(example: Example, template: Template, codec: TokenCodec | None) -> 
     if codec is not None:
         counts = collections.Counter(piece.source for piece in pieces for _ in piece.ids or ())
         about.append(", ".join(f"{n} tokens by {source.name.lower()}" for source, n in sorted(counts.items())))
-    text = rich.text.Text(f"{example.id} ({'; '.join(about)})\n", style="bold")
+    text = rich.text.Text().append(f"{example.id} ({'; '.join(about)})\n", style="bold")
     for piece in pieces:
         text.append(piece.text, style=STYLES[piece.source])
     return text.append(f"\n= {example.answer}\n", style="bold")

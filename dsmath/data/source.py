@@ -86,7 +86,7 @@ class Source:
 def find_files(source: Source, folder: Path) -> Files | None:
     """The source's files in a folder, by their paths in it; None if they aren't there."""
     for names in source.files:
-        found = [sorted(folder.glob(name)) for name in names]
+        found = [sorted(path for path in folder.glob(name) if path.is_file()) for name in names]
         if all(found):
             return {str(path.relative_to(folder)): path for paths in found for path in paths}
     return None

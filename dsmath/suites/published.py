@@ -83,15 +83,26 @@ def _tar(path: Path) -> Numbered:
     """MATH: an object per file MATH/test/SUBJECT/NUMBER.json, by subject and number; `unique_id` names the file."""
     found = {}
     try:
+        for name, content in tar_members(path, "MATH/test/*/*.json"):
+            row = json.loads(content)
+            found[name.parent.name, int(name.stem)] = row | {"unique_id": "/".join(name.parts[-3:])}
+    except ValueError as e:
+        raise _unreadable(path, e) from e
+    return enumerate((found[key] for key in sorted(found)), 1)
+
+
+def tar_members(path: Path, pattern: str) -> Iterator[tuple[PurePosixPath, bytes]]:
+    """The files of a tar whose names match, in its order. Raises UserError for a tar that can't be read to its end."""
+    try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
                 name = PurePosixPath(member.name)
-                if name.match("MATH/test/*/*.json") and (file := tar.extractfile(member)) is not None:
-                    row = json.loads(file.read())
-                    found[name.parent.name, int(name.stem)] = row | {"unique_id": "/".join(name.parts[-3:])}
-    except (OSError, ValueError, tarfile.TarError) as e:
+                if name.match(pattern) and (file := tar.extractfile(member)) is not None:
+                    yield name, file.read()
+            if path.stat().st_size < tar.offset + tarfile.BLOCKSIZE:  # of zeros, at the end; tarfile does without
+                raise tarfile.ReadError("unexpected end of data")
+    except (OSError, tarfile.TarError) as e:
         raise _unreadable(path, e) from e
-    return enumerate((found[key] for key in sorted(found)), 1)
 
 
 def _unreadable(path: Path, why: object) -> UserError:

@@ -66,7 +66,7 @@ def test_flags_that_contradict_the_run_are_refused(trained, tmp_path, verb):
 @pytest.mark.parametrize(
     ("flag", "field"),
     [
-        ("--config.data.modes=('cot',)", "data.modes"),
+        ("--config.data.modes=('cot',)", "data.modes.embedded"),
         ("--config.data.embedded_problems=41", "data.embedded_problems"),
         ("--config.seed=5", "seed"),
     ],

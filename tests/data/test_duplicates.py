@@ -2,6 +2,7 @@
 
 import random
 
+import hypothesis
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,6 +61,7 @@ def test_questions_of_one_source_are_its_own_business_but_the_same_example_is_th
     assert dropped(shards, [0, 0]) == {(0, 2): 0, (1, 0): 0}
 
 
+@hypothesis.settings(deadline=None)
 @given(st.permutations(range(6)))
 def test_the_order_of_blocks_makes_no_difference(order):
     r = random.Random(4)

@@ -43,9 +43,8 @@ def of_embedded(problem, mode) -> Example:
     tool = with_program(problem.plan, problem.program, problem.answer, problem.conclusion)
     solution = cot if mode == "cot" else tool
     texts = (problem.question, solution, problem.answer)
-    return Example(
-        f"embedded-{problem.id}-{mode}", "embedded", problem.lang, mode, *texts, problem.id, "Apache-2.0", problem.topic
-    )
+    row = problem.id.removeprefix("embedded-")
+    return Example(f"{problem.id}-{mode}", "embedded", problem.lang, mode, *texts, row, "Apache-2.0", problem.topic)
 
 
 def test_what_is_read_back_is_what_the_sources_gave(tmp_path, data_dir):

@@ -10,12 +10,12 @@ shuffles are the signatures' keys, in blocks, and what comes out is the same byt
 import contextlib
 import dataclasses
 import json
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import apache_beam as beam
-import numpy as np
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from dsmath import config, journal, storage
@@ -25,6 +25,7 @@ from dsmath.data.stages.shards import Files, Record, Shard
 from dsmath.error import UserError
 from dsmath.sandbox.client import Sandbox
 
+_WHERE = re.compile(r" \[while running '[^']*'\]$")
 _USERS = re.compile(r"^dsmath\.error\.UserError: (.*?)(?: \[while running '.*)?$", re.MULTILINE)
 EMBEDDED = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 
@@ -43,14 +44,28 @@ class Runner:
         local = []
         if self.name is None and self.workers > 1:
             local = [f"--direct_num_workers={self.workers}", "--direct_running_mode=multi_processing"]
-        options = PipelineOptions([*local, *self.options], default_sdk_harness_log_level="ERROR")
+        options = PipelineOptions([*local, *self.options], default_sdk_harness_log_level="CRITICAL")
         try:
-            with beam.Pipeline(self.name or EMBEDDED, options=options) as pipeline:
+            with _quiet(), beam.Pipeline(self.name or EMBEDDED, options=options) as pipeline:
                 yield pipeline
+        except UserError as e:  # Beam adds which step it was
+            raise UserError(_WHERE.sub("", str(e))) from e
         except RuntimeError as e:  # what a worker raised comes back as text, with its traceback
             if users := _USERS.findall(str(e)):
                 raise UserError(users[-1]) from e
             raise
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Beam logs with a traceback what it raises; here it is raised alone."""
+    logger = logging.getLogger("apache_beam.runners.common")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,8 +189,8 @@ class _Candidates:
     folder: Path
 
     def __call__(self, partition: int, blocks: Iterable[tuple[int, int, bytes]]) -> None:
-        with storage.whole_file(self.folder / f"{partition:03}.npy") as local, local.open("wb") as file:
-            np.save(file, duplicates.candidates(blocks))
+        with storage.whole_file(self.folder / f"{partition:03}.npy") as local:
+            duplicates.save_pairs(duplicates.candidates(blocks), local)
 
 
 class _Write(beam.DoFn):

@@ -11,7 +11,7 @@ from dsmath.text.template import program
 def _rows(asked: Generated) -> Rows:
     for lang in problems.LANGUAGES:
         for problem in problems.generate("train", lang, asked.problems, asked.seed):
-            yield problem.id, dataclasses.asdict(problem)
+            yield problem.id.removeprefix("embedded-"), dataclasses.asdict(problem)
 
 
 def _draft(row: Row, *turns: str) -> Draft:
@@ -25,7 +25,16 @@ SOURCE = Source(
     citation=problems.SUITE.citation,
     files=(),
     downloads=(),
-    fields={"lang": str, "question": str, "answer": str, "cot": str, "plan": str, "program": str, "conclusion": str},
+    fields={
+        "lang": str,
+        "question": str,
+        "answer": str,
+        "cot": str,
+        "plan": str,
+        "program": str,
+        "conclusion": str,
+        "topic": str,
+    },
     rows=lambda files: iter(()),
     drafts={
         COT: lambda row: _draft(row, row["cot"]),

@@ -1,7 +1,7 @@
 """GSM8K's training set: chain of thought as published, and programs made of its calculator annotations."""
 
 from dsmath.data import annotations
-from dsmath.data.source import Draft, Row, Source
+from dsmath.data.source import Draft, Row, Source, Unusable
 from dsmath.data.sources.layouts import json_lines
 from dsmath.records import COT, TOOL
 from dsmath.suites import gsm8k as benchmark
@@ -12,13 +12,20 @@ CONCLUSION = "The answer is \\boxed{{{}}}."
 PLAN = "Let's compute it step by step."
 
 
+def _gold(row: Row) -> str:
+    try:
+        return benchmark.gold(row)
+    except ValueError as e:
+        raise Unusable("no ####") from e
+
+
 def _cot(row: Row) -> Draft:
-    gold = benchmark.gold(row)
+    gold = _gold(row)
     return Draft("en", row["question"], (f"{annotations.without(row['answer'])}\n{CONCLUSION.format(gold)}",), gold)
 
 
 def _tool(row: Row) -> Draft:
-    gold = benchmark.gold(row)
+    gold = _gold(row)
     code = annotations.program(row["question"], row["answer"], gold)
     return Draft("en", row["question"], (f"{PLAN}\n{program(code)}", CONCLUSION.format(gold)), gold)
 

@@ -1,4 +1,4 @@
-"""Published files as rows: JSON Lines, plain or compressed, a list of JSON, Parquet, a zip of JSON.
+"""Published files as rows: JSON Lines, plain or compressed, a list of JSON, Parquet, files in a zip.
 
 A record that can't be read becomes a `Bad` with its reason, and is counted; a file that can't be read from some record
 on is an error that names both, as what follows would be lost in silence.
@@ -32,12 +32,27 @@ def json_list(files: Files) -> Rows:
     for name, path in files.items():
         try:
             found = json.loads(path.read_bytes())
-        except (OSError, ValueError) as e:
+        except (OSError, ValueError, RecursionError) as e:
             raise unreadable(path, e) from e
         if not isinstance(found, list):
             raise unreadable(path, f"expected a JSON list, got {type(found).__name__}")
-        for number, row in enumerate(found, 1):
-            yield f"{name}:{number}", row if isinstance(row, dict) else Bad("not a JSON object")
+        yield from _numbered(name, found)
+
+
+def records(name: str, content: bytes) -> Rows:
+    """A file's content as rows, named FILE:NUMBER, from 1: JSON Lines, or a list of JSON objects."""
+    if content.lstrip().startswith(b"["):
+        with contextlib.suppress(ValueError, RecursionError):  # else its lines are looked at
+            yield from _numbered(name, json.loads(content))
+            return
+    for number, line in enumerate(content.split(b"\n"), 1):
+        if line.strip():
+            yield f"{name}:{number}", parse(line)
+
+
+def _numbered(name: str, found: list[Any]) -> Rows:
+    for number, row in enumerate(found, 1):
+        yield f"{name}:{number}", row if isinstance(row, dict) else Bad("not a JSON object")
 
 
 def parquet(files: Files) -> Rows:
@@ -68,6 +83,14 @@ def zip_members(path: Path, pattern: str) -> Iterator[tuple[str, bytes]]:
                 if inside.match(pattern) and not name.endswith("/"):
                     yield name, archive.read(name)
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as e:
+        raise unreadable(path, e) from e
+
+
+def read(path: Path) -> bytes:
+    """A file's content. Raises UserError if it can't be read."""
+    try:
+        return path.read_bytes()
+    except OSError as e:
         raise unreadable(path, e) from e
 
 

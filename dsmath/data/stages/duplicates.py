@@ -60,7 +60,7 @@ def _shingles(question: str) -> list[bytes]:
 
 def _keys(minhash: np.ndarray, modes: Sequence[str]) -> np.ndarray:
     """A hash of each band, with its number and the mode."""
-    bands = minhash.reshape(len(minhash), BANDS, -1)
+    bands = minhash.reshape(len(minhash), BANDS, PERMUTATIONS // BANDS)
     keys = [
         [_hash(f"{mode} {number} ".encode() + band.tobytes()) for number, band in enumerate(row)]
         for mode, row in zip(modes, bands, strict=True)
@@ -131,6 +131,13 @@ def decide(pairs: np.ndarray, ranks: Sequence[int], load: Load, threshold: float
         for entry in j[same]:
             dropped.setdefault((second, int(entry)), first)
     return dropped
+
+
+def save_pairs(found: np.ndarray, path: Path) -> None:
+    """Write candidates to a local file."""
+    content = io.BytesIO()
+    np.save(content, found)
+    path.write_bytes(content.getvalue())  # numpy's own way of writing says nothing of a full disk
 
 
 def save(found: Signatures, path: Path) -> None:

@@ -36,7 +36,9 @@ def _batches(rows: Rows) -> Iterator[list[tuple[str, Row | Bad]]]:
 def record(source: Source, key: str, row: Row | Bad) -> Record:
     """{"row", "fields"}, or {"row", "dropped"} and why."""
     reason = row.reason if isinstance(row, Bad) else _wrong(source, row)
-    return {"row": key, "dropped": reason} if reason else {"row": key, "fields": row}
+    if reason or isinstance(row, Bad):
+        return {"row": key, "dropped": reason}
+    return {"row": key, "fields": {name: row[name] for name in source.fields}}
 
 
 def _wrong(source: Source, row: Row) -> str | None:
@@ -48,7 +50,11 @@ def _wrong(source: Source, row: Row) -> str | None:
         value = row[name]
         if not isinstance(value, kind):
             return f"the field {name!r} is no {kind.__name__}"
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        try:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            text.encode()
+        except (TypeError, ValueError, RecursionError):
+            return f"the field {name!r} has half a character, or is no JSON"
         if "\0" in text or "\\u0000" in text:
             return f"the field {name!r} has NUL characters"
         size += len(text)

@@ -25,6 +25,7 @@ from dsmath.text.generator import Completion, Request, Sampling
 from dsmath.text.template import Part, Special
 
 PROTOCOL = "reference"
+LONGEST = 20_000  # characters of an example: more fit no row of 4,096 tokens, and reading an answer may take long
 GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=None, seed=0)
 
 
@@ -42,7 +43,11 @@ def examples(source: Source, rows: Iterator[Record], modes: Sequence[str], sandb
             except Unusable as e:
                 records.append(record | {"dropped": str(e), "question": next(iter(row["fields"].values()))})
                 continue
-            if draft is not None:
+            if draft is None:
+                continue
+            if sum(map(len, (draft.question, *draft.turns))) > LONGEST:
+                records.append(record | {"dropped": f"more than {LONGEST} characters", "question": draft.question})
+            else:
                 drafts[mode][record["id"]] = draft
                 records.append(record)
     replayed = {mode: dict(replay(drafts[mode], mode, sandbox)) for mode in modes}
@@ -97,6 +102,13 @@ def _judged(source: Source, record: Record, draft: Draft, trajectory: Trajectory
 
 def verdict(draft: Draft, trajectory: Trajectory) -> tuple[str, str]:
     """Why a draft is dropped, "" if it isn't; and its answer."""
+    try:
+        return _verdict(draft, trajectory)
+    except RecursionError:
+        return "the answer is nested too deep", ""
+
+
+def _verdict(draft: Draft, trajectory: Trajectory) -> tuple[str, str]:
     if reason := fault(trajectory, len(draft.turns)):
         return reason, ""
     said = extraction.extract("", draft.question, graded_text(trajectory))

@@ -31,8 +31,11 @@ def write(examples: Iterable[Example], path: Path) -> None:
             for example in examples:
                 writer.write(json.dumps(example.to_json(), ensure_ascii=False).encode("utf-8", "backslashreplace"))
             writer.close()
-    except OSError as e:
-        raise UserError(f"cannot write {path}: {e.strerror or e}; free some space or choose another place") from e
+    except RuntimeError as e:  # array_record's own: "write() failed: No space left on device; writing ..."
+        if "write() failed" not in str(e):
+            raise
+        why = str(e).partition("write() failed: ")[2].partition(";")[0]
+        raise UserError(f"cannot write {path}: {why}; free some space or choose another place") from e
 
 
 class Account:
