@@ -144,6 +144,22 @@ class Eval:
 
 
 @dataclasses.dataclass(frozen=True)
+class Annotate:
+    """Solutions that a model writes to the problems of training sources. What decoding costs is as `Eval` has it."""
+
+    sources: tuple[str, ...]  # names in dsmath.data.sources.known
+    embedded_problems: Natural  # training problems that the generator makes, per language
+    mode: str  # "cot", "tool" or "pot"
+    protocol: str  # a name in dsmath.rollout.protocols.PROTOCOLS
+    samples: Count  # per problem
+    keep: Count  # different right solutions per problem, at most
+    limit: Count | None  # problems per source, drawn by the seed; None for all
+    unsolved: bool  # True: only problems that the run's training set has no solution to in this mode
+    temperature: Amount
+    top_p: Share
+
+
+@dataclasses.dataclass(frozen=True)
 class Sandbox:
     """Limits of one model-written program."""
 
@@ -165,6 +181,7 @@ class Config:
     data: Data | None = None
     train: Train | None = None
     eval: Eval | None = None
+    annotate: Annotate | None = None
     sandbox: Sandbox | None = None
 
 

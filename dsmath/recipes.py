@@ -161,6 +161,25 @@ def evaluation(*suites: str, **changes: Any) -> ConfigDict:
     )
 
 
+def annotation(*sources: str, **changes: Any) -> ConfigDict:
+    """Tool-integrated solutions to these sources' problems: at most four different ones of eight samples."""
+    return _changed(
+        {
+            "sources": sources,
+            "embedded_problems": 0,
+            "mode": "tool",
+            "protocol": "reference",
+            "samples": 8,
+            "keep": 4,
+            "limit": placeholder(int),
+            "unsolved": False,
+            "temperature": 0.7,
+            "top_p": 0.95,
+        },
+        changes,
+    )
+
+
 def sandbox(**changes: Any) -> ConfigDict:
     """Programs at level L1, with a gigabyte each."""
     return _changed(

@@ -9,6 +9,7 @@ WORKDIR/metrics.jsonl, tensorboard/                a line per step, and curves
 WORKDIR/bad_batch.npz                              what was trained on in the step that stopped a run
 WORKDIR/profile/                                   traces of steps, for xprof
 WORKDIR/evals/STEP/SUITE-MODE[-PROTOCOL]/          an evaluation: see `Evaluation`
+WORKDIR/annotations/STEP/MODE[-PROTOCOL]/          solutions to training problems: see `Annotation`
 WORKDIR/report/                                    tables
 """
 
@@ -30,7 +31,8 @@ WHOLE = "whole"  # the last file of a folder on gs://
 # What may change between a run and its continuation: what is not trained with, how long it goes on, and how the same
 # sums are cut up.
 FREE = (
-    *("eval", "sandbox", "mesh", "data.workers", "train.steps", "train.checkpoint_every", "train.keep_checkpoints"),
+    *("eval", "annotate", "sandbox", "mesh", "data.workers"),
+    *("train.steps", "train.checkpoint_every", "train.keep_checkpoints"),
     *(
         "train.keep_every",
         "train.microbatches",
@@ -73,6 +75,11 @@ class Run:
         """Those that have a journal, by path."""
         found = map(Evaluation, sorted(self.workdir.glob("evals/*/*")))
         return [evaluation for evaluation in found if evaluation.journals()]
+
+    def annotation(self, step: int, mode: str, protocol: str) -> "Annotation":
+        """What a step writes to training problems."""
+        name = mode if protocol == REFERENCE else f"{mode}-{protocol}"
+        return Annotation(self.workdir / "annotations" / str(step) / name)
 
     def lock(self) -> contextlib.AbstractContextManager[None]:
         """Held by whoever trains. Raises UserError if another process of this machine does."""
@@ -117,6 +124,27 @@ class Evaluation:
     @property
     def summary(self) -> Path:
         """What the scores come to."""
+        return self.folder / "summary.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Annotation:
+    """The files of what one step wrote to training problems, in one mode, under one protocol."""
+
+    folder: Path
+
+    def of_source(self, name: str) -> Evaluation:
+        """The journal of a source's problems, as that of an evaluation."""
+        return Evaluation(self.folder / name)
+
+    @property
+    def annotated(self) -> Path:
+        """The solutions that are kept; dsmath/data/sources/annotated.py says what a line holds."""
+        return self.folder / "annotated.jsonl"
+
+    @property
+    def summary(self) -> Path:
+        """What the samples come to."""
         return self.folder / "summary.json"
 
 

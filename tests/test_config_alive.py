@@ -22,7 +22,7 @@ import pytest
 import rich.console
 
 from dsmath import config, runs
-from dsmath.cli import evaluate, subject, train
+from dsmath.cli import annotate, evaluate, subject, train
 from dsmath.config import Config
 from dsmath.data import pipeline
 from dsmath.data import prepared as sets
@@ -36,6 +36,7 @@ from dsmath.records import Example, Source, Stop
 from dsmath.rollout.evaluation import Subject
 from dsmath.sandbox.client import Sandbox
 from dsmath.sharding import TRAINING, make_mesh, place
+from dsmath.suites.embedded import generate
 from dsmath.text import template as templates
 from dsmath.text import tokenizer as tokenizers
 from dsmath.text.generator import Request, Sampling
@@ -57,6 +58,7 @@ BASE = dataclasses.replace(
     start=config.Start(weights="random", tokenizer="tokenizer", template="reference"),
     train=dataclasses.replace(CONFIG.train, **SHORT),
     eval=dataclasses.replace(CONFIG.eval, suites=("gsm8k",), modes=("tool",), limit=2, rounds=3, max_new=24),
+    annotate=config.Annotate(("embedded",), 10, "cot", "reference", 3, 2, None, False, 1.0, 1.0),
     sandbox=config.Sandbox(timeout_s=5.0, memory_mb=256, output_kb=64, workers=2),
 )
 
@@ -197,15 +199,20 @@ def pooled(settings: Config) -> Seen:
         return subject.load(settings, runs.Run("run"), 0).generator._scheduler.pages.count
 
 
-@contextlib.contextmanager
-def scripted() -> Iterator[list[ScriptedGenerator]]:
-    """In place of each model that is loaded, one that says always the same."""
+def the_same() -> dict[str, list[Says]]:
+    """A script that says always the same."""
     says = [Says(f"```python\nprint({i})\n```output", Stop.TEXT) for i in range(5)]
+    return collections.defaultdict(lambda: [*says, Says("It is \\boxed{7}.", Stop.END)])
+
+
+@contextlib.contextmanager
+def scripted(script: Callable[[], dict[str, list[Says]]] = the_same) -> Iterator[list[ScriptedGenerator]]:
+    """In place of each model that is loaded, one that speaks by a script."""
     loaded: list[ScriptedGenerator] = []
 
-    def load(settings: Config, run: runs.Run, step: int | None, trained: decoder.Params | None) -> Subject:
+    def load(settings: Config, run: runs.Run, step: int | None, trained: decoder.Params | None = None) -> Subject:
         loaded.append(ScriptedGenerator({}))
-        loaded[-1].script = collections.defaultdict(lambda: [*says, Says("It is \\boxed{7}.", Stop.END)])
+        loaded[-1].script = script()
         return Subject(loaded[-1], templates.find("reference"), "scripted", step or 0, {})
 
     with pytest.MonkeyPatch.context() as patch:
@@ -221,6 +228,26 @@ def evaluated(settings: Config) -> Seen:
         del summary["cost"], summary["tools"], summary["settings"]
     written = sorted(str(path) for path in Path("run", "evals").rglob("*"))
     return sorted(map(repr, models[0].requests)), written, result["summaries"]
+
+
+class Right(dict):
+    """A script that solves every embedded problem, each sample in words of its own."""
+
+    def __missing__(self, id: str) -> list[Says]:
+        problems = (p for lang in generate.LANGUAGES for p in generate.generate("train", lang, 20, BASE.seed))
+        golds = {f"embedded-{problem.id}": problem.answer for problem in problems}
+        self[id] = [Says(f"Of {id}: \\boxed{{{golds.get(id.partition('#')[0], '1200')}}}.", Stop.END)]
+        return self[id]
+
+
+def annotated(settings: Config) -> Seen:
+    """What a generator is asked of training problems, what is written, and what is kept."""
+    run = runs.Run("run")
+    prepare(settings, run.data, Path("published"))
+    with scripted(Right) as models:
+        result = annotate.annotate(settings, run, Path("published"), step=0, console=SILENT)
+    kept = Path(result["annotated"]).read_text()
+    return sorted(map(repr, models[0].requests)), {k: v for k, v in result.items() if k != "tokens"}, kept
 
 
 def watched(settings: Config) -> Seen:
@@ -306,6 +333,16 @@ NUDGES: dict[str, tuple[Callable[[Config], Seen], Any]] = {
     "eval.top_p": (evaluated, 0.5),
     "eval.top_k": (evaluated, 5),
     "eval.grader": (evaluated, "strict"),
+    "annotate.sources": (annotated, ("gsm8k",)),
+    "annotate.embedded_problems": (annotated, 11),
+    "annotate.mode": (annotated, "tool"),
+    "annotate.protocol": (annotated, "strict"),
+    "annotate.samples": (annotated, 4),
+    "annotate.keep": (annotated, 1),
+    "annotate.limit": (annotated, 5),
+    "annotate.unsolved": (annotated, True),
+    "annotate.temperature": (annotated, 0.5),
+    "annotate.top_p": (annotated, 0.5),
     "sandbox.timeout_s": (ran, 0.6),
     "sandbox.memory_mb": (ran, 64),
     "sandbox.output_kb": (ran, 16),

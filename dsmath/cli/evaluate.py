@@ -42,8 +42,7 @@ def define(values: flags.FlagValues) -> None:
     experiment.define(values)
     experiment.define_data_dir(values)
     experiment.define_step(values)
-    flags.DEFINE_string("weights", None, "HF folder to evaluate; needs no --config", values)
-    flags.DEFINE_string("template", None, "how --weights is talked to, if its folder doesn't say", values)
+    experiment.define_weights(values, "HF folder to evaluate; needs no --config")
     flags.DEFINE_list("suites", None, "benchmarks, such as gsm8k,math", flag_values=values)
     flags.DEFINE_list("modes", None, "of cot, tool, pot", flag_values=values)
     flags.DEFINE_integer("limit", None, "problems per suite", flag_values=values)
@@ -61,10 +60,8 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
         run, settings = _of_folder(values)
         step = 0
     else:
-        if values.template:
-            raise UserError("--template is for --weights; a run keeps the template that it was trained with")
-        run = experiment.run_of(values)
-        settings, step = experiment.settings_of_run(values, run), values.step
+        run, settings = experiment.run_to_decode(values)
+        step = values.step
     chosen = {name: getattr(values, name) for name in ("suites", "modes", "limit")}
     given = {name: tuple(v) if isinstance(v, list) else v for name, v in chosen.items() if v is not None}
     wanted = config.parse(config.Eval, dataclasses.asdict(need(settings.eval, "eval")) | given, path="config.eval")
@@ -106,9 +103,7 @@ def evaluate(
         log.info("evaluating step %d of %s; the first dispatches compile", loaded.step, run.workdir)
         for problems in suites:
             for mode in budgets.modes:
-                done = evaluation.sample(
-                    problems, mode, run, loaded, sandbox, budgets, seed=settings.seed, track=_track
-                )
+                done = evaluation.sample(problems, mode, run, loaded, sandbox, budgets, seed=settings.seed, track=track)
                 if runtime.is_first():
                     keys = evaluation.keys(problems, budgets)
                     summaries.append(scoring.score(done, grading, grader, keys=keys))
@@ -127,12 +122,8 @@ def _show(summaries: list[dict[str, Any]], run: runs.Run, step: int, console: ri
 def _of_folder(values: flags.FlagValues) -> tuple[runs.Run, config.Config]:
     """An evaluation of a folder of weights: what --config doesn't say, the folder and the recipe do."""
     from dsmath.cli import subject
-    from dsmath.model import weights
 
-    folder = Path(values.weights)
-    run = runs.Run(values.workdir or Path("runs") / folder.resolve().name)
-    if run.config.exists():
-        raise UserError(f"{run.workdir} holds a run that was trained; expected another --workdir for --weights")
+    run = experiment.run_of_weights(values)
     if values["config"].value is not None:
         settings = experiment.settings(values)
     elif values.suites is None:
@@ -140,11 +131,11 @@ def _of_folder(values: flags.FlagValues) -> tuple[runs.Run, config.Config]:
     else:
         base = recipes.experiment(mesh=recipes.mesh(), eval=recipes.evaluation(), sandbox=recipes.sandbox())
         settings = config.parse(config.Config, base.to_dict())
-    start = subject.start_of_folder(folder, values.template)
-    return run, dataclasses.replace(settings, model=weights.arch_of(start.weights, settings.model), start=start)
+    return run, subject.of_folder(settings, Path(values.weights), values.template)
 
 
-def _track(made: Iterable[Trajectory], what: str, total: int, done: int) -> Iterator[Trajectory]:
+def track(made: Iterable[Trajectory], what: str, total: int, done: int) -> Iterator[Trajectory]:
+    """A progress bar on stderr."""
     columns = (*rich.progress.Progress.get_default_columns(), rich.progress.MofNCompleteColumn())
     with rich.progress.Progress(*columns, console=rich.console.Console(stderr=True)) as bar:
         task = bar.add_task(what, total=total, completed=done)

@@ -46,11 +46,33 @@ def define_step(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("step", None, "checkpoint; 0 for the start weights, last if not given", flag_values=values)
 
 
+def define_weights(values: flags.FlagValues, help: str) -> None:
+    """The flags --weights and --template."""
+    flags.DEFINE_string("weights", None, help, values)
+    flags.DEFINE_string("template", None, "how --weights is talked to, if its folder doesn't say", values)
+
+
 def run_of(values: flags.FlagValues) -> runs.Run:
     """The run that --workdir names."""
     if not values.workdir:
         raise UserError("--workdir is missing; expected the folder of the run, such as --workdir runs/demo")
     return runs.Run(values.workdir)
+
+
+def run_of_weights(values: flags.FlagValues) -> runs.Run:
+    """The folder for what --weights writes: --workdir, or one named after it. Raises UserError for a trained run's."""
+    run = runs.Run(values.workdir or Path("runs") / Path(values.weights).resolve().name)
+    if run.config.exists():
+        raise UserError(f"{run.workdir} holds a run that was trained; expected another --workdir for --weights")
+    return run
+
+
+def run_to_decode(values: flags.FlagValues) -> tuple[runs.Run, config.Config]:
+    """The run that --workdir names, where --weights isn't given, as `settings_of_run` has it."""
+    if values.template:
+        raise UserError("--template is for --weights; a run keeps the template that it was trained with")
+    run = run_of(values)
+    return run, settings_of_run(values, run)
 
 
 def data_dir(values: flags.FlagValues) -> Path | None:
@@ -66,7 +88,7 @@ def settings(values: flags.FlagValues) -> config.Config:
 
 
 def settings_of_run(values: flags.FlagValues, run: runs.Run) -> config.Config:
-    """The experiment that a run was trained as; --config may change evaluation, mesh and sandbox.
+    """The experiment that a run was trained as; --config may change evaluation, annotation, mesh and sandbox.
 
     Before a run is trained, it is what --config says. Raises UserError where --config contradicts the run.
     """
@@ -80,7 +102,8 @@ def settings_of_run(values: flags.FlagValues, run: runs.Run) -> config.Config:
         return trained
     before, now = (runs.flatten({name: _plain(c)[name] for name in PINNED}) for c in (trained, given))
     runs.require_same(run.workdir, before, now)
-    return dataclasses.replace(trained, eval=given.eval, mesh=given.mesh, sandbox=given.sandbox)
+    free = {name: getattr(given, name) for name in ("eval", "annotate", "mesh", "sandbox")}
+    return dataclasses.replace(trained, **free)
 
 
 def _given(values: flags.FlagValues) -> config.Config | None:

@@ -21,6 +21,7 @@ from dsmath.error import Preempted, UserError
 VERBS = {
     "demo": "train and evaluate a small model on embedded problems, end to end",
     "prepare": "write the training set",
+    "annotate": "write solutions to training problems, and keep those that are right",
     "train": "fine-tune",
     "evaluate": "sample solutions, run their programs, score them",
     "run": "run a program as an evaluation would",

@@ -126,6 +126,14 @@ def check_vocabulary(tokens: tokenizers.Tokenizer, arch: Arch) -> None:
         )
 
 
+def of_folder(settings: config.Config, folder: Path, template: str | None) -> config.Config:
+    """An experiment with the model of an HF folder, as `start_of_folder` has it."""
+    from dsmath.model import weights
+
+    start = start_of_folder(folder, template)
+    return dataclasses.replace(settings, model=weights.arch_of(start.weights, settings.model), start=start)
+
+
 def start_of_folder(folder: Path, template: str | None) -> Start:
     """How to start from an HF folder; its template is the one that it was written with.
 

@@ -71,7 +71,24 @@ def sample(
     seed: int,
     track: Track,
 ) -> runs.Evaluation:
-    """Roll out what the journals of an evaluation lack. `settings` are those of `with_budgets`.
+    """Roll out what the journals of a suite's evaluation lack, as `fill` does."""
+    evaluation = run.evaluation(subject.step, problems[0].suite, mode, settings.protocol)
+    fill(evaluation, problems, mode, subject, sandbox, settings, seed=seed, track=track)
+    return evaluation
+
+
+def fill(
+    evaluation: runs.Evaluation,
+    problems: Sequence[Problem],
+    mode: str,
+    subject: Subject,
+    sandbox: Sandbox,
+    settings: config.Eval,
+    *,
+    seed: int,
+    track: Track,
+) -> None:
+    """Roll out what the journals lack. `settings` are those of `with_budgets`.
 
     Of several processes, which see the same folder, each takes its share of the problems into a journal of its own. The
     first one then waits for the others, and puts all into one journal; they go on meanwhile.
@@ -81,9 +98,9 @@ def sample(
     """
     index, count = runtime.process()
     protocol, share = protocols.find(settings.protocol), problems[index::count]
-    evaluation, mine = run.evaluation(subject.step, problems[0].suite, mode, protocol.name), keys(share, settings)
+    mine = keys(share, settings)
     if index and mine <= _done(evaluation):  # what is whole is the first one's
-        return evaluation
+        return
     setup = _setup(mode, subject, settings, protocol, seed)
     what = f"{evaluation.folder.name} at step {subject.step}" + (f", {index + 1} of {count}" if count > 1 else "")
     with journal.Journal(evaluation.journal(index)) as out:  # first: whoever has it open goes on with it alone
@@ -97,7 +114,6 @@ def sample(
             if count > 1:
                 _wait_for_others(evaluation, keys(problems, settings))
             _merge(evaluation, out)
-    return evaluation
 
 
 def _done(evaluation: runs.Evaluation) -> set[tuple[str, int]]:

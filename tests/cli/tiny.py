@@ -12,4 +12,5 @@ def get_config() -> ConfigDict:
     c.data.embedded_problems = 40
     c.train.update(steps=4, batch_rows=4, microbatches=1, warmup_steps=0, checkpoint_every=2)
     c.eval.update(limit=12, slots=4, max_new=24)
+    c.annotate = recipes.annotation("embedded", embedded_problems=10, samples=3, keep=2, temperature=1.0)
     return c

@@ -2,6 +2,7 @@
 
 from dsmath.data.source import Source
 from dsmath.data.sources import (
+    annotated,
     ape210k,
     embedded,
     gsm8k,
@@ -28,6 +29,7 @@ SOURCES: dict[str, Source] = {
         school_math.SOURCE,
         numina_tir.SOURCE,
         openmathinstruct1.SOURCE,
+        annotated.SOURCE,
     )
 }
 

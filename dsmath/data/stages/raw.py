@@ -23,7 +23,7 @@ def write(source: Source, rows: Rows, files: Files) -> list[Shard]:
     shards = []
     for number, batch in enumerate(_batches(rows)):
         shards.append(Shard(source.name, number))
-        files.write(shards[-1], (_record(source, key, row) for key, row in batch))
+        files.write(shards[-1], (record(source, key, row) for key, row in batch))
     journal.write(whole, [json.dumps(len(shards))])
     return shards
 
@@ -33,7 +33,8 @@ def _batches(rows: Rows) -> Iterator[list[tuple[str, Row | Bad]]]:
         yield batch
 
 
-def _record(source: Source, key: str, row: Row | Bad) -> Record:
+def record(source: Source, key: str, row: Row | Bad) -> Record:
+    """{"row", "fields"}, or {"row", "dropped"} and why."""
     reason = row.reason if isinstance(row, Bad) else _wrong(source, row)
     if reason or isinstance(row, Bad):
         return {"row": key, "dropped": reason}

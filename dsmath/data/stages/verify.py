@@ -79,10 +79,7 @@ def replay(drafts: dict[str, Draft], mode: str, sandbox: Sandbox) -> Iterator[tu
 
 def _judged(source: Source, record: Record, draft: Draft, trajectory: Trajectory) -> Record:
     """The example of a replayed draft, or why there is none."""
-    try:
-        reason, answer = _verdict(draft, trajectory)
-    except RecursionError:
-        reason, answer = "the answer is nested too deep", ""
+    reason, answer = verdict(draft, trajectory)
     if reason:
         ran = [{"code": p.code, "exit": p.ran.exit.value, "shown": p.shown} for p in trajectory.programs]
         return {"dropped": reason, "draft": dataclasses.asdict(draft), "programs": ran}
@@ -103,16 +100,17 @@ def _judged(source: Source, record: Record, draft: Draft, trajectory: Trajectory
     return {"example": example.to_json(), "gold": draft.answer is not None}
 
 
-def _verdict(draft: Draft, trajectory: Trajectory) -> tuple[str, str]:
+def verdict(draft: Draft, trajectory: Trajectory) -> tuple[str, str]:
     """Why a draft is dropped, "" if it isn't; and its answer."""
-    wanted = {TOOL: len(draft.turns) - 1, POT: 1}.get(trajectory.mode, 0)
-    for program in trajectory.programs:
-        if program.ran.exit is not Exit.OK:
-            return f"a program ended in {program.ran.exit}", ""
-        if not program.ran.stdout.strip():
-            return "a program prints nothing", ""
-    if len(trajectory.programs) != wanted or (trajectory.mode == TOOL and not wanted):
-        return "no program to run", ""
+    try:
+        return _verdict(draft, trajectory)
+    except RecursionError:
+        return "the answer is nested too deep", ""
+
+
+def _verdict(draft: Draft, trajectory: Trajectory) -> tuple[str, str]:
+    if reason := fault(trajectory, len(draft.turns)):
+        return reason, ""
     said = extraction.extract("", draft.question, graded_text(trajectory))
     if not said:
         return "no answer", ""
@@ -122,6 +120,17 @@ def _verdict(draft: Draft, trajectory: Trajectory) -> tuple[str, str]:
     if trajectory.mode == TOOL and not _prints(trajectory.programs[-1].ran.stdout, gold, draft.question):
         return "the program prints another answer", ""
     return "", gold if isinstance(gold, str) else ", ".join(gold)
+
+
+def fault(trajectory: Trajectory, turns: int) -> str:
+    """What of its programs rules out a solution of so many turns, whatever it answers; "" if nothing does."""
+    wanted = {TOOL: turns - 1, POT: 1}.get(trajectory.mode, 0)
+    for program in trajectory.programs:
+        if program.ran.exit is not Exit.OK:
+            return f"a program ended in {program.ran.exit}"
+        if not program.ran.stdout.strip():
+            return "a program prints nothing"
+    return "no program to run" if len(trajectory.programs) != wanted or (trajectory.mode == TOOL and not wanted) else ""
 
 
 def _prints(stdout: str, gold: Answer, question: str) -> bool:
