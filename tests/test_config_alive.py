@@ -235,7 +235,7 @@ class Right(dict):
 
     def __missing__(self, id: str) -> list[Says]:
         problems = (p for lang in generate.LANGUAGES for p in generate.generate("train", lang, 20, BASE.seed))
-        golds = {f"embedded-{problem.id}": problem.answer for problem in problems}
+        golds = {problem.id: problem.answer for problem in problems}
         self[id] = [Says(f"Of {id}: \\boxed{{{golds.get(id.partition('#')[0], '1200')}}}.", Stop.END)]
         return self[id]
 

@@ -23,7 +23,7 @@ class Knowing:
     def __init__(self) -> None:
         self.codec = CODEC
         problems = [p for lang in generate.LANGUAGES for p in generate.generate("train", lang, 40, seed=0)]
-        self._problems = {f"embedded-{problem.id}": problem for problem in problems}
+        self._problems = {problem.id: problem for problem in problems}
         self._queue: list[Request] = []
 
     @property

@@ -243,6 +243,18 @@ OPENMATHINSTRUCT1 = [
     },
 ]
 
+SAMPLED = {
+    **{"question": "A farm has 4 rows of 23 trees. How many trees are there?", "lang": "en", "answer": "92"},
+    **{"turns": ["4 * 23 is \\boxed{92}."], "mode": "cot", "source": "own", "row": "rows.jsonl:7"},
+    **{"checkpoint": "own (0123456789ab)", "sample": 3, "license": "CC0-1.0", "topic": "products"},
+}
+ANNOTATED = [
+    SAMPLED,
+    SAMPLED | {"mode": "pot", "turns": ["```python\nprint(4 * 23)\n```"]},
+    SAMPLED | {"mode": "tool", "turns": ["Multiply.\n```python\nprint(4 * 23)\n```", "There are \\boxed{92}."]},
+    SAMPLED | {"mode": "tool", "turns": ["Multiply.\n```python\nprint(4 * 32)\n```", "There are \\boxed{92}."]},
+]
+
 GSM8K = [{"question": "How much is 12 x 34?", "answer": "12*34=<<12*34=408>>408 in all.\n#### 408"}]
 
 
@@ -251,6 +263,7 @@ def write(data_dir: Path) -> Path:
     for name, rows in (("gsm8k/train.jsonl", GSM8K), ("ape210k/train.ape.json", APE210K)):
         lines(data_dir / name, rows)
     lines(data_dir / "tal_scq5k/ch_single_choice_constructed_5K/ch_single_choice_train_3K.jsonl", TAL_SCQ5K)
+    lines(data_dir / "annotated/first.jsonl", ANNOTATED)
     lines(data_dir / "school_math/school_math_0.25M.json", SCHOOL_MATH)
     lines(data_dir / "openmathinstruct1/correct_solutions/train.jsonl", OPENMATHINSTRUCT1[:3])
     lines(data_dir / "openmathinstruct1/correct_solutions/validation.jsonl", OPENMATHINSTRUCT1[3:])
@@ -366,6 +379,11 @@ KEPT = {
         ),
         "correct_solutions/train.jsonl:2-cot": "Taking $6$ from $15$ leaves $\\boxed{9}$.",
     },
+    "annotated": {
+        "first.jsonl:1-cot": "4 * 23 is \\boxed{92}.",
+        "first.jsonl:2-pot": program("print(4 * 23)"),
+        "first.jsonl:3-tool": tool(f"Multiply.\n{program('print(4 * 23)')}", "92", "There are \\boxed{92}."),
+    },
 }
 DROPPED = {
     "math": {"cot": {"no box": 1}},
@@ -387,6 +405,7 @@ DROPPED = {
     "numina_tir": {
         "tool": {"the program prints another answer": 1, "a program without an output": 1, "no program": 1},
     },
+    "annotated": {"tool": {"the program prints another answer": 1}},
     "openmathinstruct1": {"cot": {"not correct": 1}, "tool": {"the program prints another answer": 1}},
 }
 SKIPPED = {

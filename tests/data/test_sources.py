@@ -28,7 +28,8 @@ from tests.rollout.scripted import Says, ScriptedGenerator
 from tests.suites.test_download import Quiet
 from tests.test_config import FOLDER, values
 
-PUBLIC = [name for name, source in known.SOURCES.items() if source.files]
+FILED = [name for name, source in known.SOURCES.items() if source.files]
+PUBLIC = [name for name in FILED if known.find(name).downloads]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_what_stays_are_these_examples(made, name):
     assert name == "gsm8k" or set(kept) == set(wanted)
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+@pytest.mark.parametrize("name", FILED)
 def test_what_is_dropped_and_skipped_is_counted_by_reason(made, name):
     manifest, _ = made
     source = manifest["sources"][name]
@@ -80,7 +81,7 @@ def test_what_is_dropped_and_skipped_is_counted_by_reason(made, name):
         assert counts["read"] == counts["kept"] + sum(counts["dropped"].values())
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+@pytest.mark.parametrize("name", FILED)
 def test_examples_say_where_they_are_from(made, name):
     _, found = made
     own = [example for example in found.values() if example.source == name]
@@ -103,6 +104,7 @@ def test_examples_say_where_they_are_from(made, name):
         ("lila-lila/multi/ood/train.json:1-pot", "CC-BY-4.0", "addsub", "16"),
         ("openmathinstruct1-correct_solutions/train.jsonl:1-tool", "LicenseRef-NVIDIA", "gsm8k", "240"),
         ("school_math-school_math_0.25M.json:1-cot", "GPL-3.0-only", "", "24"),
+        ("annotated-first.jsonl:1-cot", "CC0-1.0", "products", "92"),
         ("ape210k-train.ape.json:1-tool", "MIT", "每份数、份数与总数", "150"),
     ],
 )
@@ -155,10 +157,15 @@ WORDS = st.text() | st.sampled_from(
 )
 JSON = st.recursive(st.none() | st.integers() | WORDS, lambda j: st.lists(j) | st.dictionaries(WORDS, j), max_leaves=8)
 OPTION = st.lists(st.fixed_dictionaries({"aoVal": JSON, "content": JSON}), min_size=1, max_size=1)
-VALUES = {str: WORDS, bool: st.booleans(), list: st.lists(JSON | OPTION | st.sampled_from(["print(1)", "x ="]))}
+VALUES = {
+    str: WORDS,
+    bool: st.booleans(),
+    int: st.integers(),
+    list: st.lists(JSON | OPTION | st.sampled_from(["print(1)", "x ="])),
+}
 
 
-@pytest.mark.parametrize(("name", "mode"), [(name, mode) for name in PUBLIC for mode in known.find(name).modes])
+@pytest.mark.parametrize(("name", "mode"), [(name, mode) for name in FILED for mode in known.find(name).modes])
 @hypothesis.settings(deadline=None)
 @hypothesis.given(data=st.data())
 def test_a_row_of_the_right_types_gives_a_draft_or_a_reason(name, mode, data):
@@ -197,7 +204,7 @@ def merged(pieces):
     return found
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+@pytest.mark.parametrize("name", FILED)
 def test_tfds_gives_the_same_rows(tmp_path, data_dir, name):
     source, folder = known.find(name), data_dir / name
     built = builder.SourceBuilder(source, folder=folder, data_dir=tmp_path, file_format="array_record")
