@@ -85,11 +85,13 @@ def test_tokens_are_counted_by_what_is_given(tmp_path, data_dir):
     assert manifest["sources"]["gsm8k"]["modes"]["cot"]["tokens"] == 2 * (1000 + len(ROW["question"]))
 
 
-def test_the_same_bytes_come_out_of_any_number_of_workers_and_whenever(tmp_path, data_dir, monkeypatch):
+def test_the_same_bytes_come_out_of_any_number_of_workers_and_of_another_runner(tmp_path, data_dir, monkeypatch):
     monkeypatch.setattr(raw, "ROWS", 7)
     wanted = settings(sources=("embedded", "gsm8k"), near_duplicates=0.8)
     one = prepare(wanted, tmp_path / "one", data_dir)
     two = prepare(wanted, tmp_path / "two", data_dir, runner=Runner(workers=2))
+    other_runner = Runner("apache_beam.runners.direct.direct_runner.BundleBasedDirectRunner")
+    assert prepare(wanted, tmp_path / "other", data_dir, runner=other_runner) == one
     assert len(one["sha256"]) == 7
     assert one == two
     for file in ("report.md", *one["sha256"]):

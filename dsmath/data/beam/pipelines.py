@@ -46,7 +46,11 @@ class Runner:
             local = [f"--direct_num_workers={self.workers}", "--direct_running_mode=multi_processing"]
         options = PipelineOptions([*local, *self.options], default_sdk_harness_log_level="CRITICAL")
         try:
-            with _quiet(), beam.Pipeline(self.name or EMBEDDED, options=options) as pipeline:
+            new = beam.Pipeline(self.name or EMBEDDED, options=options)
+        except ValueError as e:  # of Beam: an unknown runner, or options that it lacks
+            raise UserError(f"--runner {self.name} {' '.join(self.options)}: {' '.join(str(e).split())}") from e
+        try:
+            with _quiet(), new as pipeline:
                 yield pipeline
         except UserError as e:  # Beam adds which step it was
             raise UserError(_WHERE.sub("", str(e))) from e
