@@ -13,6 +13,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tests.data import sampled
+
 MATH = {
     "train/geometry/10.json": {
         "problem": "How many tiles of side $2$ cover a floor of $6$ by $8$?",
@@ -243,18 +245,6 @@ OPENMATHINSTRUCT1 = [
     },
 ]
 
-SAMPLED = {
-    **{"question": "A farm has 4 rows of 23 trees. How many trees are there?", "lang": "en", "answer": "92"},
-    **{"turns": ["4 * 23 is \\boxed{92}."], "mode": "cot", "source": "own", "row": "rows.jsonl:7"},
-    **{"checkpoint": "own (0123456789ab)", "sample": 3, "license": "CC0-1.0", "topic": "products"},
-}
-ANNOTATED = [
-    SAMPLED,
-    SAMPLED | {"mode": "pot", "turns": ["```python\nprint(4 * 23)\n```"]},
-    SAMPLED | {"mode": "tool", "turns": ["Multiply.\n```python\nprint(4 * 23)\n```", "There are \\boxed{92}."]},
-    SAMPLED | {"mode": "tool", "turns": ["Multiply.\n```python\nprint(4 * 32)\n```", "There are \\boxed{92}."]},
-]
-
 GSM8K = [{"question": "How much is 12 x 34?", "answer": "12*34=<<12*34=408>>408 in all.\n#### 408"}]
 
 
@@ -263,7 +253,7 @@ def write(data_dir: Path) -> Path:
     for name, rows in (("gsm8k/train.jsonl", GSM8K), ("ape210k/train.ape.json", APE210K)):
         lines(data_dir / name, rows)
     lines(data_dir / "tal_scq5k/ch_single_choice_constructed_5K/ch_single_choice_train_3K.jsonl", TAL_SCQ5K)
-    lines(data_dir / "annotated/first.jsonl", ANNOTATED)
+    lines(data_dir / "annotated/first.jsonl", sampled.ROWS)
     lines(data_dir / "school_math/school_math_0.25M.json", SCHOOL_MATH)
     lines(data_dir / "openmathinstruct1/correct_solutions/train.jsonl", OPENMATHINSTRUCT1[:3])
     lines(data_dir / "openmathinstruct1/correct_solutions/validation.jsonl", OPENMATHINSTRUCT1[3:])
@@ -336,7 +326,7 @@ def tool(*texts: str) -> str:
     return "".join(f"{t}\n```output\n{o}\n```\n" for t, o in zip(turns, outputs, strict=False)) + turns[-1]
 
 
-KEPT = {
+KEPT = sampled.KEPT | {
     "gsm8k": {
         "train.jsonl:1-cot": "12*34=408 in all.\nThe answer is \\boxed{408}.",
     },
@@ -379,13 +369,8 @@ KEPT = {
         ),
         "correct_solutions/train.jsonl:2-cot": "Taking $6$ from $15$ leaves $\\boxed{9}$.",
     },
-    "annotated": {
-        "first.jsonl:1-cot": "4 * 23 is \\boxed{92}.",
-        "first.jsonl:2-pot": program("print(4 * 23)"),
-        "first.jsonl:3-tool": tool(f"Multiply.\n{program('print(4 * 23)')}", "92", "There are \\boxed{92}."),
-    },
 }
-DROPPED = {
+DROPPED = sampled.DROPPED | {
     "math": {"cot": {"no box": 1}},
     "mathinstruct": {
         "cot": {"the answer is another one": 1, "no answer is said": 1, "neither CoT nor PoT": 1},
@@ -405,7 +390,6 @@ DROPPED = {
     "numina_tir": {
         "tool": {"the program prints another answer": 1, "a program without an output": 1, "no program": 1},
     },
-    "annotated": {"tool": {"the program prints another answer": 1}},
     "openmathinstruct1": {"cot": {"not correct": 1}, "tool": {"the program prints another answer": 1}},
 }
 SKIPPED = {

@@ -22,6 +22,7 @@ from dsmath.sandbox.client import Sandbox
 from dsmath.score.graders import Grading
 from dsmath.text import template as templates
 from tests.data.published import PLAIN, ROW, settings, write
+from tests.data.sampled import LINE
 from tests.rollout.conftest import LIMITS
 from tests.rollout.scripted import TEMPLATE, Says, ScriptedGenerator, problem, run
 from tests.suites import made_up
@@ -135,12 +136,6 @@ def test_templates_ask_and_lead_as_the_one_that_replays():
     assert {template.asks for template in templates.TEMPLATES.values()} == {TEMPLATE.asks}
 
 
-LINE = {
-    **{"question": "What is 6 * 7?", "lang": "en", "answer": "42", "turns": ["It is \\boxed{42}."], "mode": "cot"},
-    **{"source": "own", "row": "1", "checkpoint": "c", "sample": 0, "license": "MIT", "topic": ""},
-}
-
-
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -159,8 +154,8 @@ def test_a_line_that_is_no_solution_is_dropped_with_the_reason(tmp_path, changes
 
 
 def test_files_of_several_rounds_are_one_source_and_their_modes_kept_apart(tmp_path):
-    write(tmp_path, "annotated", [LINE, LINE | {"mode": "pot", "turns": ["print(6 * 7)"]}], "a.jsonl")
-    write(tmp_path, "annotated", [LINE | {"turns": ["6 * 7 is \\boxed{42}."]}], "b.jsonl")
+    write(tmp_path, "annotated", [LINE, LINE | {"mode": "pot", "turns": ["print(4 * 23)"]}], "a.jsonl")
+    write(tmp_path, "annotated", [LINE | {"turns": ["There are \\boxed{92} trees."]}], "b.jsonl")
     wanted = settings(sources=("annotated",), modes=("cot", "pot"))
     modes = prepare(wanted, tmp_path / "data", tmp_path)["sources"]["annotated"]["modes"]
     assert {mode: (counts["read"], counts["kept"]) for mode, counts in modes.items()} == {"cot": (2, 2), "pot": (1, 1)}
