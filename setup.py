@@ -23,7 +23,7 @@ setup(
         "etils[epath]",
         "flax>=0.12",
         "gguf>=0.17",
-        "grain>=0.2.12",
+        "grain>=0.2.18",
         "jax>=0.10",
         "ml-collections>=1.0",
         "mpmath",

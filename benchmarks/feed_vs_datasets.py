@@ -2,8 +2,9 @@
 
     python benchmarks/feed_vs_datasets.py --data_dir DATA [--row_length 4096] [--rounds 5]
 
-GSM8K's training set as chain of thought, in SmolLM2's chat format with its tokenizer, prompts masked: from texts in
-memory to batches of rows in numpy. Both sides make the same ids and labels, which is checked first. Two packings:
+GSM8K's training set as chain of thought, in SmolLM2's chat format with its tokenizer, prompts masked: from records
+to batches of rows in numpy. dsmath reads the records of a prepared set, on disk, `datasets` a table in memory. Both
+make the same ids and labels, which is checked first. Two packings:
 
     cut    concatenated, and split where a row ends
     whole  first fit into 64 open rows
@@ -17,8 +18,8 @@ Sides:
 
 One thread each: RAYON_NUM_THREADS=1, TOKENIZERS_PARALLELISM=false. Sides take turns, in an order that rotates, after
 one turn each that isn't counted, but shown: the one in which dsmath sees its words for the first time. Speeds are by
-CPU seconds of the process, and medians; ratios are medians of the rounds' ratios. Neither reads records from disk, and
-what dsmath has made ahead when a turn ends is not counted.
+CPU seconds of the process, and medians; ratios are medians of the rounds' ratios. What
+dsmath has made ahead when a turn ends is not counted.
 
 Last, how many chips a core feeds at this speed with the 7B, in rows of 4,096 tokens and at 40% of their peak.
 """
@@ -29,6 +30,7 @@ import itertools
 import json
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,15 +39,17 @@ from typing import Any, NamedTuple
 os.environ |= {"RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}  # before the libraries look
 
 import datasets
+import gsm8k_examples
 import numpy as np
 import pyarrow as pa
 import tokenizers
 
 from dsmath import chips, config, recipes
-from dsmath.data import gsm8k, pipeline
+from dsmath.data import pipeline, prepared
+from dsmath.data.stages import write
 from dsmath.data.tokenise import Tokenise
 from dsmath.model import smollm2
-from dsmath.records import COT, Example, Piece, Source
+from dsmath.records import COT, Example
 from dsmath.text import template, tokenizer
 from dsmath.train.metrics import flops_per_token
 
@@ -68,7 +72,7 @@ class Turn(NamedTuple):
 class Ours:
     """As many batches as hold as many tokens as all examples do."""
 
-    def __init__(self, examples: list[Example], tok: tokenizer.HFTokenizer, data: config.Data, rows: int):
+    def __init__(self, examples: prepared.Records, tok: tokenizer.HFTokenizer, data: config.Data, rows: int):
         fresh = tokenizer.HFTokenizer(tok._backend, bos=None, eos=str(TEMPLATE.end))  # which has seen no words yet
         self._tokenise = Tokenise(fresh, TEMPLATE, loss_on_tool_output=False)
         self._examples, self._data, self._size = examples, data, rows
@@ -91,7 +95,7 @@ class Ours:
 class Datasets:
     """All examples, once."""
 
-    def __init__(self, examples: list[Example], tok: tokenizer.HFTokenizer, data: config.Data, rows: int):
+    def __init__(self, examples: prepared.Records, tok: tokenizer.HFTokenizer, data: config.Data, rows: int):
         self._backend = tokenizers.Tokenizer.from_str(tok._backend.to_str())
         self._backend.encode_special_tokens = False  # prompts are one text each, as from a chat template
         self._end = tok.special(str(TEMPLATE.end))
@@ -213,19 +217,10 @@ def main() -> None:
     args = parser.parse_args()
     datasets.disable_progress_bars()
 
-    rows = gsm8k.read(args.data_dir / "gsm8k" / "train.jsonl")
-    examples = [
-        Example(
-            row.id,
-            "gsm8k",
-            "en",
-            COT,
-            row.question,
-            (Piece(Source.MODEL, gsm8k.cot(row.solution, row.gold)),),
-            row.gold,
-        )
-        for row in rows
-    ]
+    stack = contextlib.ExitStack()
+    written = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "gsm8k.array_record"
+    write.write(gsm8k_examples.chains(args.data_dir), written)
+    examples = prepared.Records([str(written)])
     tok = tokenizer.from_gguf(smollm2.fetch())
     report: dict[str, Any] = {"row_length": args.row_length}
     arch = config.parse(config.Arch, recipes.deepseek_math_7b().to_dict())
@@ -249,6 +244,7 @@ def main() -> None:
         print(f"  dsmath is {statistics.median(ratios):.2f} x as fast ({min(ratios):.2f} to {max(ratios):.2f})")
         first = {name: turn.speed for name, turn in cold.items()}
         report[packing] = {"speeds": speeds, "first": first, "ratio": statistics.median(ratios), "ratios": ratios}
+    stack.close()
     print(json.dumps(report))
 
 

@@ -45,6 +45,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import gsm8k_examples
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -54,10 +55,9 @@ import transformers
 
 from dsmath import config, runtime
 from dsmath.data import pipeline
-from dsmath.data.sources import gsm8k
 from dsmath.data.tokenise import Tokenise
 from dsmath.model import decoder, folder, remat, smollm2, weights
-from dsmath.records import COT, Example, Piece, Source
+from dsmath.records import Example
 from dsmath.sharding import TRAINING, make_mesh, place
 from dsmath.text import template, tokenizer
 from dsmath.train import optimizer as optimizers
@@ -264,12 +264,6 @@ def padded_batches(rows: list[np.ndarray], slots: int) -> Iterator[tuple[dict[st
         yield padded_inputs(draw(size))
 
 
-def example(key: str, row: dict[str, str]) -> Example:
-    """A row as chain of thought."""
-    draft = gsm8k.SOURCE.drafts[COT](row)
-    return Example(key, "gsm8k", "en", COT, draft.question, (Piece(Source.MODEL, *draft.turns),), draft.answer)
-
-
 def load(model: str, examples: list[Example]) -> Subject:
     """The model of this name. The only place that opens weights."""
     if model == "smollm2":
@@ -318,8 +312,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
 
-    rows = gsm8k.SOURCE.rows({"train.jsonl": args.data_dir / "gsm8k" / "train.jsonl"})
-    examples = [example(key, row) for key, row in rows]
+    examples = gsm8k_examples.chains(args.data_dir)
     subject = load(args.model, examples)
     subject = subject._replace(arch=dataclasses.replace(subject.arch, max_positions=args.row_length))
     tokenise = Tokenise(subject.tokenizer, subject.template, loss_on_tool_output=False)

@@ -122,7 +122,7 @@ class Account:
 
     def _sample(self, reason: str, sample: Record) -> None:
         samples = self.samples.setdefault(reason, [])
-        if len(samples) < SAMPLES:
+        if len(samples) < SAMPLES and all(sample["row"] != other["row"] for other in samples):
             samples.append(sample)
 
 
