@@ -45,9 +45,10 @@ import pyarrow as pa
 import tokenizers
 
 from dsmath import chips, config, recipes
-from dsmath.data import pipeline, prepared
+from dsmath.data import prepared
+from dsmath.data.feed import pipeline
+from dsmath.data.feed.tokenise import Tokenise
 from dsmath.data.stages import write
-from dsmath.data.tokenise import Tokenise
 from dsmath.model import smollm2
 from dsmath.records import COT, Example
 from dsmath.text import template, tokenizer

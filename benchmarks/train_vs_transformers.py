@@ -54,8 +54,8 @@ import torch
 import transformers
 
 from dsmath import config, runtime
-from dsmath.data import pipeline
-from dsmath.data.tokenise import Tokenise
+from dsmath.data.feed import pipeline
+from dsmath.data.feed.tokenise import Tokenise
 from dsmath.model import decoder, folder, remat, smollm2, weights
 from dsmath.records import Example
 from dsmath.sharding import TRAINING, make_mesh, place

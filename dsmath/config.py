@@ -88,7 +88,7 @@ class Data:
     embedded_problems: Natural  # training problems that the generator makes, per language
     row_length: Count  # tokens per packed row
     packing_bins: Count  # rows that are open at a time while packing whole examples
-    packing: str = "whole"  # of dsmath.data.packing.PACKINGS: "whole" examples in a row, or "cut" where a row ends
+    packing: str = "whole"  # of dsmath.data.feed.packing.PACKINGS: "whole" examples in a row, or "cut" where a row ends
     workers: Natural = 0  # processes of each host that tokenise; 0: a thread does. Rows don't depend on it
     parts: dict[str, Part] = dataclasses.field(default_factory=dict)  # by source; where there is none, all of it
     decontaminate: tuple[str, ...] = ()  # suites of which no example may hold a part

@@ -24,11 +24,11 @@ import rich.console
 from dsmath import config, runs
 from dsmath.cli import annotate, evaluate, subject, train
 from dsmath.config import Config
-from dsmath.data import pipeline
 from dsmath.data import prepared as sets
-from dsmath.data.pipeline import Part
+from dsmath.data.feed import pipeline
+from dsmath.data.feed.pipeline import Part
+from dsmath.data.feed.tokenise import Tokenise
 from dsmath.data.preparation import prepare
-from dsmath.data.tokenise import Tokenise
 from dsmath.engine import memory
 from dsmath.error import UserError
 from dsmath.model import decoder, folder, paged

@@ -134,8 +134,9 @@ def _statistics(settings: config.Config, run: runs.Run, console: rich.console.Co
     """Show what the set comes to in tokens of the run's tokenizer, which is trained for it where the config says so."""
     from dsmath.cli import subject
     from dsmath.config import need
-    from dsmath.data import lengths, prepared
-    from dsmath.data.tokenise import Tokenise
+    from dsmath.data import prepared
+    from dsmath.data.feed import lengths
+    from dsmath.data.feed.tokenise import Tokenise
     from dsmath.text import template as templates
 
     data, template = need(settings.data, "data"), templates.find(need(settings.start, "start").template)

@@ -21,7 +21,7 @@ import grain
 from dsmath import runs, storage
 from dsmath.config import Config, Data
 from dsmath.data import mixture
-from dsmath.data.pipeline import Part
+from dsmath.data.feed.pipeline import Part
 from dsmath.data.stages.shards import of_file
 from dsmath.error import UserError
 from dsmath.records import Example

@@ -11,7 +11,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from dsmath import storage
-from dsmath.data.pipeline import Rows
+from dsmath.data.feed.pipeline import Rows
 from dsmath.error import Preempted, UserError
 from dsmath.model.checkpoint import damage, disk_errors
 from dsmath.runs import Run

@@ -12,9 +12,9 @@ import optax
 
 from dsmath import config, runs, runtime
 from dsmath.config import Arch, need
-from dsmath.data import pipeline
-from dsmath.data.pipeline import Part
-from dsmath.data.tokenise import Tokenise
+from dsmath.data.feed import pipeline
+from dsmath.data.feed.pipeline import Part
+from dsmath.data.feed.tokenise import Tokenise
 from dsmath.error import Preempted
 from dsmath.model import decoder, remat
 from dsmath.sharding import make_mesh

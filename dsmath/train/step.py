@@ -12,14 +12,14 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from dsmath import runtime
 from dsmath.config import Arch, Train
-from dsmath.data.pipeline import COLUMNS
+from dsmath.data.feed.pipeline import COLUMNS
 from dsmath.error import UserError
 from dsmath.model import decoder, kernels, remat
 from dsmath.sharding import TRAINING, constrain, shardings, spec
 from dsmath.train import loss as losses
 from dsmath.train import optimizer as optimizers
 
-Batch = dict[str, jax.Array]  # [B, T]: dsmath/data/pipeline.py
+Batch = dict[str, jax.Array]  # [B, T]: dsmath/data/feed/pipeline.py
 Loss = Callable[[decoder.Params, Batch], tuple[jax.Array, jax.Array]]  # (sum, count), to be divided once, at the end
 
 

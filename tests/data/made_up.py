@@ -1,6 +1,6 @@
 """Examples of uneven length, and what turns them into tokens."""
 
-from dsmath.data.tokenise import Tokenise
+from dsmath.data.feed.tokenise import Tokenise
 from dsmath.records import Example, Piece, Source
 from dsmath.text import template
 from dsmath.text.tokenizer import Tokenizer

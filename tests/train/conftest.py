@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from dsmath.config import Arch, Config, Data, Eval, Mesh, Sandbox, Start, Train
-from dsmath.data import pipeline
-from dsmath.data.pipeline import Part
-from dsmath.data.tokenise import Tokenise
+from dsmath.data.feed import pipeline
+from dsmath.data.feed.pipeline import Part
+from dsmath.data.feed.tokenise import Tokenise
 from dsmath.records import Example, Piece, Source
 from dsmath.text import template, tokenizer
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from dsmath import runtime
 from dsmath.cli import main
-from dsmath.data import pipeline
+from dsmath.data.feed import pipeline
 from dsmath.train import checkpoints
 
 whole = pipeline.batches

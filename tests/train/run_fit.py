@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dsmath.config import Config
-from dsmath.data.pipeline import Part
+from dsmath.data.feed.pipeline import Part
 from dsmath.model import weights
 from dsmath.runs import Run
 from dsmath.sharding import TRAINING

@@ -2,11 +2,11 @@
 
 The published parts are JSON Lines: train.ape.json (200,288), valid.ape.json and test.ape.json (5,000 each). The first
 is read where it is there, and else the other two: then Ape210K's test part is no benchmark. Topics are found by the
-words of questions (dsmath/data/topics.py). ? The repository's README names data/train.ape.json; that it lies at the
-commit of the two others couldn't be looked up.
+words of questions (dsmath/data/from_equations/topics.py). ? The repository's README names data/train.ape.json; that
+it lies at the commit of the two others couldn't be looked up.
 """
 
-from dsmath.data import equations, topics
+from dsmath.data.from_equations import equations, topics
 from dsmath.data.source import Draft, Row, Source
 from dsmath.data.sources.layouts import json_lines
 from dsmath.records import COT, POT, TOOL

@@ -1,6 +1,6 @@
 """GSM8K's training set: chain of thought as published, and programs made of its calculator annotations."""
 
-from dsmath.data import annotations
+from dsmath.data.from_annotations import annotations
 from dsmath.data.source import Draft, Row, Source, Unusable
 from dsmath.data.sources.layouts import json_lines
 from dsmath.records import COT, TOOL

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsmath.data import annotations
+from dsmath.data.from_annotations import annotations
 
 
 def lines(question: str, solution: str, gold: str) -> list[str]:

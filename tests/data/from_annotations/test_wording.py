@@ -2,9 +2,9 @@
 
 import pytest
 
-from dsmath.data import wording
-from dsmath.data.arithmetic import Number
-from dsmath.data.wording import Given
+from dsmath.data.from_annotations import wording
+from dsmath.data.from_annotations.arithmetic import Number
+from dsmath.data.from_annotations.wording import Given
 
 
 def comment(text, own=(), question="Of 8 mice", code=(), earlier=None, later=()):

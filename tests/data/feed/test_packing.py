@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from grain.experimental import ConcatThenSplitIterDataset, FirstFitPackIterDataset
 
-from dsmath.data import packing
-from dsmath.data.packing import Cut, Tally, Whole
-from dsmath.data.tokenise import Tokens
+from dsmath.data.feed import packing
+from dsmath.data.feed.packing import Cut, Tally, Whole
+from dsmath.data.feed.tokenise import Tokens
 from dsmath.error import UserError
 
 LENGTH, BINS, SEED = 64, 5, 3

@@ -4,8 +4,8 @@ import dataclasses
 import re
 from fractions import Fraction
 
-from dsmath.data import expressions
-from dsmath.data.expressions import DECIMAL, FRACTION, INTEGER, MIXED, PERCENT, Operation
+from dsmath.data.from_equations import expressions
+from dsmath.data.from_equations.expressions import DECIMAL, FRACTION, INTEGER, MIXED, PERCENT, Operation
 from dsmath.data.source import Unusable
 
 LONGEST = 100  # characters of an answer

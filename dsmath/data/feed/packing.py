@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from dsmath.data.tokenise import Tokens
+from dsmath.data.feed.tokenise import Tokens
 from dsmath.error import UserError
 
 WHOLE, CUT = "whole", "cut"

@@ -21,13 +21,13 @@ import math
 import re
 from collections.abc import Callable, Sequence
 
-from dsmath.data import arithmetic, sentences, unknowns, wording
-from dsmath.data.arithmetic import Expression, Number, Unreadable, close
-from dsmath.data.conclusions import conclusion
-from dsmath.data.sentences import Shown
+from dsmath.data.from_annotations import arithmetic, sentences, unknowns, wording
+from dsmath.data.from_annotations.arithmetic import Expression, Number, Unreadable, close
+from dsmath.data.from_annotations.conclusions import conclusion
+from dsmath.data.from_annotations.sentences import Shown
+from dsmath.data.from_annotations.unknowns import Unknown
+from dsmath.data.from_annotations.wording import Given
 from dsmath.data.source import Unusable
-from dsmath.data.unknowns import Unknown
-from dsmath.data.wording import Given
 
 ANNOTATION = re.compile(r"<<([^<>]*)>>")
 TYPOGRAPHY = str.maketrans({"−": "-", "–": "-", "\xa0": " ", "½": " 1/2", "¼": " 1/4", "¾": " 3/4"})

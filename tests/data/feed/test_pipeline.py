@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from dsmath.config import Data
-from dsmath.data import pipeline
-from dsmath.data.pipeline import Part
-from dsmath.data.tokenise import Tokenise
+from dsmath.data.feed import pipeline
+from dsmath.data.feed.pipeline import Part
+from dsmath.data.feed.tokenise import Tokenise
 from dsmath.error import Preempted, UserError
 from dsmath.text import template, tokenizer
 from tests.conftest import ROOT
@@ -300,7 +300,7 @@ def test_workers_outlive_the_signals_that_ask_their_process_to_end(tok, opened):
 KILLED = """
 import multiprocessing, time
 from tests.data.made_up import EXAMPLES
-from tests.data.test_pipeline import MANY, DATA, rows, tokenizer, working
+from tests.data.feed.test_pipeline import MANY, DATA, rows, tokenizer, working
 if __name__ == "__main__":
     tok = tokenizer.train([e.question for e in EXAMPLES], vocab_size=300)
     stream = rows(tok, MANY, working(DATA, 1))

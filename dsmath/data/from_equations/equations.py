@@ -7,12 +7,12 @@ equation alone: no result stands in them, because the model that learns from the
 
 import dataclasses
 
-from dsmath.data import expressions, numerals, steps
-from dsmath.data.expressions import FRACTION, MIXED, Expression, Leaf, Operation
-from dsmath.data.givens import Givens
-from dsmath.data.numerals import Form
+from dsmath.data.from_equations import expressions, numerals, steps
+from dsmath.data.from_equations.expressions import FRACTION, MIXED, Expression, Leaf, Operation
+from dsmath.data.from_equations.givens import Givens
+from dsmath.data.from_equations.numerals import Form
+from dsmath.data.from_equations.steps import Operand, Step
 from dsmath.data.source import Unusable
-from dsmath.data.steps import Operand, Step
 
 CONCLUSION = "答案是\\boxed{{{}}}。"
 PLAN = "根据题意列式：${}$。下面用Python分步精确计算。"

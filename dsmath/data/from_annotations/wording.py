@@ -6,8 +6,8 @@ import keyword
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from dsmath.data import arithmetic
-from dsmath.data.arithmetic import Number, close, literal
+from dsmath.data.from_annotations import arithmetic
+from dsmath.data.from_annotations.arithmetic import Number, close, literal
 
 _NUMBER = re.compile(rf"(?<![\w.]){arithmetic.DIGITS}(?!\w|\.\d)")
 _WORDS = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dsmath import config
 from dsmath.answers.compare import same
-from dsmath.data.equations import Worked, worked
+from dsmath.data.from_equations.equations import Worked, worked
 from dsmath.data.source import Unusable
 from dsmath.records import Exit
 from dsmath.sandbox.client import Sandbox

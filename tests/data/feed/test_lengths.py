@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from dsmath.data import lengths
-from dsmath.data.pipeline import Part
-from dsmath.data.tokenise import Tokenise
+from dsmath.data.feed import lengths
+from dsmath.data.feed.pipeline import Part
+from dsmath.data.feed.tokenise import Tokenise
 from dsmath.text import template
 from tests.train.conftest import CONFIG, make_examples, make_tokenizer
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsmath.data.topics import TOPICS, topic
+from dsmath.data.from_equations.topics import TOPICS, topic
 
 ASKED = {
     "计算：36*25-(1/4)*80＝": "四则混合运算",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dsmath.data.conclusions import conclusion
+from dsmath.data.from_annotations.conclusions import conclusion
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 
-from dsmath.data import arithmetic
-from dsmath.data.arithmetic import Expression, Unreadable
-from dsmath.data.sentences import Shown
+from dsmath.data.from_annotations import arithmetic
+from dsmath.data.from_annotations.arithmetic import Expression, Unreadable
+from dsmath.data.from_annotations.sentences import Shown
 
 _ROUNDED = 0.01  # relative; how far a stated value may be off
 _ALONE = re.compile(r"(?<!\d )(?<![\w.'’/])([A-Za-z])\s?=(?!=)|=\s?[$]?([A-Za-z])(?![\w'’]|\s?\()")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsmath.data import arithmetic
-from dsmath.data.arithmetic import Number, Unreadable
+from dsmath.data.from_annotations import arithmetic
+from dsmath.data.from_annotations.arithmetic import Number, Unreadable
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dsmath.data import arithmetic, sentences
+from dsmath.data.from_annotations import arithmetic, sentences
 
 
 def sides(sentence: str, unknowns: str = "") -> list[list[str]]:

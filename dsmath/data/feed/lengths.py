@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from dsmath.config import Data
-from dsmath.data import packing, pipeline
-from dsmath.data.pipeline import Part
-from dsmath.data.tokenise import Tokenise
+from dsmath.data.feed import packing, pipeline
+from dsmath.data.feed.pipeline import Part
+from dsmath.data.feed.tokenise import Tokenise
 from dsmath.records import Example
 
 CHUNK = 128  # examples that are tokenised together

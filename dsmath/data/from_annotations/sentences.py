@@ -7,8 +7,8 @@
 import dataclasses
 import re
 
-from dsmath.data import arithmetic
-from dsmath.data.arithmetic import DIGITS, Expression, Number, Unreadable
+from dsmath.data.from_annotations import arithmetic
+from dsmath.data.from_annotations.arithmetic import DIGITS, Expression, Number, Unreadable
 
 _TOKEN = re.compile(
     rf"""

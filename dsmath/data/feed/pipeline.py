@@ -21,9 +21,9 @@ from absl import flags
 from grain.experimental import ThreadPrefetchDatasetIterator
 
 from dsmath.config import Data
-from dsmath.data import packing
-from dsmath.data.packing import Packer, Read, State, Tally
-from dsmath.data.tokenise import Tokenise, Tokens
+from dsmath.data.feed import packing
+from dsmath.data.feed.packing import Packer, Read, State, Tally
+from dsmath.data.feed.tokenise import Tokenise, Tokens
 from dsmath.error import Preempted, UserError
 from dsmath.records import Example
 

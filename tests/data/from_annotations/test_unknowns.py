@@ -2,7 +2,7 @@
 
 import pytest
 
-from dsmath.data import sentences, unknowns
+from dsmath.data.from_annotations import sentences, unknowns
 
 
 def found(*texts: str, gold: float | None = None) -> unknowns.Unknown | None:

@@ -4,9 +4,18 @@ import dataclasses
 import math
 from fractions import Fraction
 
-from dsmath.data import expressions, numerals
-from dsmath.data.expressions import DECIMAL, FRACTION, INTEGER, MIXED, PERCENT, Expression, Leaf, Operation
-from dsmath.data.givens import Givens
+from dsmath.data.from_equations import expressions, numerals
+from dsmath.data.from_equations.expressions import (
+    DECIMAL,
+    FRACTION,
+    INTEGER,
+    MIXED,
+    PERCENT,
+    Expression,
+    Leaf,
+    Operation,
+)
+from dsmath.data.from_equations.givens import Givens
 
 SIGNS = {"+": "+", "-": "-", "*": r"\times", "/": r"\div"}
 SHARE, AMOUNT = "share", "amount"  # of a whole, as 30% and three quarters are; or anything else

@@ -1,0 +1,1 @@
+"""From a prepared training set to batches: tokens, packed rows, the order in which they come."""

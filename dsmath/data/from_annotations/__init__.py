@@ -1,0 +1,1 @@
+"""GSM8K's calculator annotations, and the sentences around them, as programs."""
