@@ -15,8 +15,8 @@ questions and golds alone are used; what is right is trained on, too, from the s
     dsmath evaluate --workdir $RUNS/second
 
 Hardware: 2 CPU cores, 8.5 minutes of CPU time. Of 12,000 samples of 3,000 problems 17% are right; 683 problems have one
-that is kept. Accuracy with tools on 300 test problems: 16.3% after the 1,200 solutions that are given, 30.7% after these
-and the 713 that were kept; with --config.seed=1 18.7% and 26.7%.
+that is kept. Accuracy with tools on 300 test problems: 16.3% after the 1,200 solutions that are given, 30.7% after
+these and the 713 that were kept; with --config.seed=1 18.7% and 26.7%.
 """
 
 from ml_collections import ConfigDict
