@@ -3,7 +3,7 @@
 The way of the data, which is also the order to read the code in:
 
     raw rows -> Example -> token ids with sources -> packed rows -> train step -> checkpoint
-    data/       data/      text/                    data/          train/        train/
+    data/       data/      text/                    data/feed/     train/        train/
                                                                                      |
         report <- scores.jsonl <- score <- trajectories.jsonl <- tool rollout <- engine
         report/                   score/                         rollout/        engine/
