@@ -42,7 +42,7 @@ def manifest(settings: Config, data: Data, found: Inputs, made: Made, out: Path,
     suites = collections.Counter(problem.suite for problem in found.benchmarks)
     return {
         "version": VERSION,
-        "hash": digest([[Path(file).name, sum] for file, sum in sha256.items()], mixture.settings(settings)),
+        "hash": digest([[Path(file).name, sha] for file, sha in sha256.items()], mixture.settings(settings)),
         "settings": mixture.settings(settings),
         "examples": kept,
         "paper": data.paper,
