@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -158,7 +159,9 @@ def _texts(run: runs.Run, settings: config.Config, name: str) -> Iterator[str]:
     from dsmath.data import prepared
 
     examples, template = prepared.examples(run.data, settings), templates.find(name)
-    for i in range(0, len(examples), max(1, len(examples) // TOKENIZER_EXAMPLES)):
+    # Drawn, not every n-th: modes and languages stand in a rhythm of their own.
+    drawn = random.Random(0).sample(range(len(examples)), min(len(examples), TOKENIZER_EXAMPLES))
+    for i in sorted(drawn):
         prompt = template.prompt(examples[i].question, lang=examples[i].lang, mode=examples[i].mode)
         yield "".join(part for part in prompt if isinstance(part, str))
         yield from (piece.text for piece in examples[i].solution)
