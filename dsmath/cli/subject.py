@@ -161,7 +161,7 @@ def _texts(run: runs.Run, settings: config.Config, name: str) -> Iterator[str]:
     examples, template = prepared.examples(run.data, settings), templates.find(name)
     # Drawn, not every n-th: modes and languages stand in a rhythm of their own.
     drawn = random.Random(0).sample(range(len(examples)), min(len(examples), TOKENIZER_EXAMPLES))
-    for i in sorted(drawn):
-        prompt = template.prompt(examples[i].question, lang=examples[i].lang, mode=examples[i].mode)
+    for example in (examples[i] for i in sorted(drawn)):
+        prompt = template.prompt(example.question, lang=example.lang, mode=example.mode)
         yield "".join(part for part in prompt if isinstance(part, str))
-        yield from (piece.text for piece in examples[i].solution)
+        yield from (piece.text for piece in example.solution)

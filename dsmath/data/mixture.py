@@ -1,6 +1,5 @@
 """What a mixture is: sources in their order, what is taken of each, and what decides on its content."""
 
-import dataclasses
 from typing import Any
 
 from dsmath.config import Config, Data, Part, need
@@ -62,8 +61,3 @@ def settings(config: Config) -> dict[str, Any]:
 def _some_of(field: str, values: tuple[str, ...], allowed: tuple[str, ...]) -> None:
     if not values or not set(values) <= set(allowed) or len(set(values)) < len(values):
         raise UserError(f"config.data.{field} is {values}; expected one or more of {', '.join(allowed)}, each once")
-
-
-def as_json(data: Data) -> dict[str, Any]:
-    """A data section as JSON values."""
-    return dataclasses.asdict(data)

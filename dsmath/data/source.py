@@ -8,7 +8,6 @@ A new source is one file in dsmath/data/sources and one line in `sources/known.p
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from dsmath.suites.published import Row
 from dsmath.suites.suite import Download, Files
@@ -32,15 +31,6 @@ class Draft:
     answer: str | None  # the gold; None where the source has none: then it is what the solution says
     topic: str = ""
     license: str = ""  # where rows of one source differ in it
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON values; `from_json` is the inverse."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "Draft":
-        """Raises TypeError for values that are no draft."""
-        return cls(**values | {"turns": tuple(values["turns"])})
 
 
 @dataclasses.dataclass(frozen=True)
