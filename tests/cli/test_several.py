@@ -34,8 +34,9 @@ def summaries(stdout: list[str]) -> list[dict]:
 
 
 def records(path: Path) -> dict[tuple[str, int], list]:
-    """What was answered, by problem and sample."""
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    """What was answered, by problem and sample; a line that a killed process left unfinished holds no answer."""
+    *whole, _ = path.read_text().split("\n")
+    lines = [json.loads(line) for line in whole]
     found = {(line["id"], line["sample"]): [line["prompt"], line["response"], line["stop"]] for line in lines}
     assert len(found) == len(lines), "nothing is done twice"
     return found
