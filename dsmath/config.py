@@ -32,8 +32,24 @@ Share = Annotated[float, Range(0, 1)]
 
 
 @dataclasses.dataclass(frozen=True)
+class RopeScaling:
+    """How rotary frequencies are stretched for longer sequences than the model was first trained with.
+
+    "linear": all are divided by `factor` (arXiv 2306.15595). "llama3": those whose wavelength is over
+    `original_positions` / `low_freq_factor` are, those under `original_positions` / `high_freq_factor` stay, and in
+    between it goes over from one to the other (arXiv 2407.21783).
+    """
+
+    kind: str  # "linear" or "llama3"
+    factor: Amount
+    low_freq_factor: Amount | None = None  # these three of "llama3" alone
+    high_freq_factor: Amount | None = None
+    original_positions: Count | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Arch:
-    """A Llama-family decoder. Names follow the HF `LlamaConfig`."""
+    """A decoder of the Llama family and its relatives, in our layout. Names follow the HF `LlamaConfig`."""
 
     vocab_size: Count
     hidden_size: Count
@@ -46,6 +62,10 @@ class Arch:
     norm_eps: Amount
     tie_embeddings: bool
     max_positions: Count  # rows and caches may not be longer
+    qkv_bias: bool = False  # on queries, keys and values; nothing else has any
+    rope_dims: Count | None = None  # of head_dim, the first so many turn, in half-split pairs; None for all
+    rope_scaling: RopeScaling | None = None
+    window: Count | None = None  # positions that a query sees, its own included; None for all before it
 
 
 @dataclasses.dataclass(frozen=True)
