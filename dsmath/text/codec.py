@@ -37,15 +37,23 @@ class TokenCodec:
         self.tokenizer = tokenizer
 
     def encode(self, source: Source, parts: Sequence[Part]) -> Piece:
-        """Texts and special tokens as a piece with its ids. Raises UserError for a special token that isn't there."""
+        """Texts and special tokens as a piece with its ids. Raises UserError for a special token that isn't there.
+
+        A prompt begins a sequence; everything else goes on from what came before it.
+        """
         ids: list[int] = []
+        begins = source is Source.PROMPT
         for part in parts:
             if isinstance(part, str):
-                ids.extend(self.tokenizer.encode(part))
-            elif part != BEGIN:
+                ids.extend(self.tokenizer.encode(part, begins=begins))
+                begins = begins and not part
+            elif part == BEGIN:
+                if self.tokenizer.bos is not None and ids[-1:] != [self.tokenizer.bos]:
+                    ids.append(self.tokenizer.bos)
+                begins = True
+            else:
                 ids.append(self.tokenizer.special(part.name))
-            elif self.tokenizer.bos is not None:
-                ids.append(self.tokenizer.bos)
+                begins = self.tokenizer.begins_behind_special
         text = "".join(part.name if isinstance(part, Special) else part for part in parts)
         return Piece(source, text, tuple(ids))
 
@@ -88,9 +96,9 @@ def end_token(template: Template, tokenizer: Tokenizer) -> int:
 
 
 def end_tokens(template: Template, tokenizer: Tokenizer) -> frozenset[int]:
-    """The ids at which generation stops: the end of a turn or of the sequence, and special tokens that ask."""
+    """The ids at which generation stops: the end of a turn or of a sequence, and special tokens that ask."""
     asking = (tokenizer.special(stop.name) for stop in template.stops if isinstance(stop, Special))
-    return frozenset((end_token(template, tokenizer), tokenizer.eos, *asking))
+    return frozenset((end_token(template, tokenizer), *tokenizer.ends, *asking))
 
 
 def _ids(piece: Piece) -> tuple[int, ...]:
