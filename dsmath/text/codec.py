@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from dsmath.records import Example, Piece, Source
-from dsmath.text.template import BEGIN, Part, Special, Template
+from dsmath.text.template import APART, BEGIN, Part, Special, Template, written
 from dsmath.text.tokenizer import Tokenizer
 
 _UNFINISHED = "\ufffd"  # what an incomplete UTF-8 sequence decodes to
@@ -42,12 +42,11 @@ class TokenCodec:
         for part in parts:
             if isinstance(part, str):
                 ids.extend(self.tokenizer.encode(part))
-            elif part != BEGIN:
+            elif part not in (BEGIN, APART):
                 ids.append(self.tokenizer.special(part.name))
-            elif self.tokenizer.bos is not None:
+            elif part == BEGIN and self.tokenizer.bos is not None:
                 ids.append(self.tokenizer.bos)
-        text = "".join(part.name if isinstance(part, Special) else part for part in parts)
-        return Piece(source, text, tuple(ids))
+        return Piece(source, written(parts), tuple(ids))
 
     def cut(self, piece: Piece, length: int) -> Piece:
         """The first `length` characters of a piece; only where the cut lies within a token, text is encoded again."""
@@ -88,9 +87,9 @@ def end_token(template: Template, tokenizer: Tokenizer) -> int:
 
 
 def end_tokens(template: Template, tokenizer: Tokenizer) -> frozenset[int]:
-    """The ids at which generation stops: the end of a turn or of the sequence, and special tokens that ask."""
-    asking = (tokenizer.special(stop.name) for stop in template.stops if isinstance(stop, Special))
-    return frozenset((end_token(template, tokenizer), tokenizer.eos, *asking))
+    """The ids at which generation stops: the end of a turn or of the sequence, and what else ends or asks."""
+    others = (tokenizer.special(part.name) for part in template.stops + template.ends if isinstance(part, Special))
+    return frozenset((end_token(template, tokenizer), tokenizer.eos, *others))
 
 
 def _ids(piece: Piece) -> tuple[int, ...]:
