@@ -147,7 +147,9 @@ class Recorded:
     def __init__(self, engine: Engine, written: Iterable[Solution]):
         """The engine has no end tokens."""
         self.codec, self._engine = engine.codec, engine
-        self._script = {s.problem.id: ((s.first, CHAT.asks, Stop.TEXT), (s.last, "", Stop.END)) for s in written}
+        self._script = {
+            s.problem.id: ((s.first, template.written(CHAT.asks), Stop.TEXT), (s.last, "", Stop.END)) for s in written
+        }
         self._turn: dict[str, int] = {}
         self._said: dict[str, Ids] = {}  # by the engine, for what is recorded
 
@@ -197,6 +199,6 @@ class Recorded:
 def in_one_go(codec: Codec, written: Solution, shown: str) -> Request:
     """As many known and new tokens as a solution's two generations have, without a pause between them."""
     asked, (asks, *rest) = CHAT.prompt(written.problem.question, lang="en", mode=TOOL), CHAT.output(shown, asked=True)
-    known = codec.encode(Source.PROMPT, (*asked, "".join(piece.text for piece in rest)))
-    new = [codec.encode(Source.MODEL, (text,)) for text in (written.first, asks.text, written.last)]
+    known = codec.encode(Source.PROMPT, (*asked, "".join(template.written(parts) for _, parts in rest)))
+    new = [codec.encode(Source.MODEL, (text,)) for text in (written.first, template.written(asks[1]), written.last)]
     return Request(written.problem.id, (known,), sum(len(piece.ids or ()) for piece in new), (), GREEDY)

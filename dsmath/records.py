@@ -121,6 +121,15 @@ class Program:
 
 
 @dataclasses.dataclass(frozen=True)
+class Attempt:
+    """What was answered to a prompt and given up, before the problem was asked in another way."""
+
+    prompt: Piece
+    response: tuple[Piece, ...]
+    stop: Stop
+
+
+@dataclasses.dataclass(frozen=True)
 class Trajectory:
     """A response to a problem, with all that its grade depends on: a line of trajectories.jsonl."""
 
@@ -142,6 +151,7 @@ class Trajectory:
     waited_s: float = 0.0  # of these, without anything to generate, for programs
     put_backs: int = 0  # how often its sequence had to make room for others, and was computed again later
     pool_use: float | None = None  # share of the generator's memory for sequences that was in use at its end
+    attempts: tuple[Attempt, ...] = ()  # before this prompt; their programs are among `programs`
 
     @property
     def key(self) -> tuple[str, int]:
@@ -156,7 +166,8 @@ class Trajectory:
     @property
     def generated_tokens(self) -> int | None:
         """By the model; None where the generator didn't tell them."""
-        by_model = [piece.ids for piece in self.response if piece.source is Source.MODEL]
+        responses = (*(attempt.response for attempt in self.attempts), self.response)
+        by_model = [piece.ids for response in responses for piece in response if piece.source is Source.MODEL]
         known = [len(ids) for ids in by_model if ids is not None]
         return sum(known) if len(known) == len(by_model) else None
 
@@ -178,6 +189,7 @@ class Trajectory:
             "waited_s": round(self.waited_s, 4),
             "put_backs": self.put_backs,
             "pool_use": None if self.pool_use is None else round(self.pool_use, 4),
+            **({"attempts": list(map(_attempt_to_json, self.attempts))} if self.attempts else {}),
         }
 
     @classmethod
@@ -195,6 +207,7 @@ class Trajectory:
             **{name: values[name] for name in ("elapsed_s", "waited_s")},
             put_backs=values.get("put_backs", 0),
             pool_use=values.get("pool_use"),
+            attempts=tuple(map(_attempt_from_json, values.get("attempts", ()))),
         )
 
 
@@ -206,6 +219,19 @@ def _piece_to_json(piece: Piece) -> dict[str, Any]:
 def _piece_from_json(values: dict[str, Any]) -> Piece:
     ids = tuple(values["ids"]) if "ids" in values else None
     return Piece(Source[values["source"].upper()], values["text"], ids)
+
+
+def _attempt_to_json(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "prompt": _piece_to_json(attempt.prompt),
+        "response": [_piece_to_json(piece) for piece in attempt.response],
+        "stop": attempt.stop.value,
+    }
+
+
+def _attempt_from_json(values: dict[str, Any]) -> Attempt:
+    response = tuple(map(_piece_from_json, values["response"]))
+    return Attempt(_piece_from_json(values["prompt"]), response, Stop(values["stop"]))
 
 
 def _program_from_json(values: dict[str, Any]) -> Program:

@@ -34,6 +34,7 @@ from dsmath.error import UserError
 from dsmath.model import decoder, folder, paged
 from dsmath.records import Example, Source, Stop
 from dsmath.rollout.evaluation import Subject
+from dsmath.rollout.ways import Ways
 from dsmath.sandbox.client import Sandbox
 from dsmath.sharding import TRAINING, make_mesh, place
 from dsmath.suites.embedded import generate
@@ -178,7 +179,7 @@ def batches(settings: Config) -> Seen:
 
 def loaded(settings: Config) -> Seen:
     """What the engine answers to three requests, in how many dispatches, and the fingerprint of its weights."""
-    wanted = subject.load(settings, runs.Run("run"), 0)
+    wanted = subject.load(settings, runs.Run("run"), 0, subject.ways(settings))
     engine, greedy = wanted.generator, Sampling(0.0, 1.0, None, 0)
     prompt = wanted.template.prompt("Add 1.", lang="en", mode="cot")
     for i in range(3):
@@ -196,7 +197,7 @@ def pooled(settings: Config) -> Seen:
     page = paged.page_bytes(paged.XLA, settings.model, paged.XLA.page_tokens, "float32")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(memory, "_free", lambda device: 4 * page)
-        return subject.load(settings, runs.Run("run"), 0).generator._scheduler.pages.count
+        return subject.load(settings, runs.Run("run"), 0, subject.ways(settings)).generator._scheduler.pages.count
 
 
 def the_same() -> dict[str, list[Says]]:
@@ -210,10 +211,12 @@ def scripted(script: Callable[[], dict[str, list[Says]]] = the_same) -> Iterator
     """In place of each model that is loaded, one that speaks by a script."""
     loaded: list[ScriptedGenerator] = []
 
-    def load(settings: Config, run: runs.Run, step: int | None, trained: decoder.Params | None = None) -> Subject:
+    def load(
+        settings: Config, run: runs.Run, step: int | None, ways: Ways, trained: decoder.Params | None = None
+    ) -> Subject:
         loaded.append(ScriptedGenerator({}))
         loaded[-1].script = script()
-        return Subject(loaded[-1], templates.find("reference"), "scripted", step or 0, {})
+        return Subject(loaded[-1], ways, "scripted", step or 0, {})
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subject, "load", load)

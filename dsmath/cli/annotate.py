@@ -88,26 +88,32 @@ def annotate(
     from dsmath.score.graders import Grading
 
     section = problems.checked(settings)
-    budgets = evaluation.with_budgets(_budgets(need(settings.eval, "eval"), section))
-    limits = evaluation.limits_of(budgets, need(settings.sandbox, "sandbox"))
+    asked_for = _budgets(need(settings.eval, "eval"), section)
+    evaluation.check_modes(asked_for)
+    settings = dataclasses.replace(settings, eval=asked_for)
+    ways = subject.ways(settings)
+    way = ways("", section.mode)
+    budgets = evaluation.with_budgets(asked_for, way.protocol)
+    limits = evaluation.limits_of(way.protocol, need(settings.sandbox, "sandbox"))
     solved = _solved(settings, run, section.mode) if section.unsolved else frozenset()
     asked, missing = problems.find(settings, data_dir, solved=solved, allow_missing=allow_missing)
     responses = {}
     with Sandbox(limits) as sandbox, Grading() as grading:
-        loaded = subject.load(dataclasses.replace(settings, eval=budgets), run, step)
+        loaded = subject.load(settings, run, step, ways)
         to = run.annotation(loaded.step, section.mode, section.protocol)
         log.info("annotating by step %d of %s; the first dispatches compile", loaded.step, run.workdir)
         for name, of_source in asked.items():
             where, wanted, mode = to.of_source(name), of_source.problems, section.mode
             if wanted:
                 pinned = dataclasses.replace(loaded, facts=loaded.facts | {"inputs": of_source.digests})
-                evaluation.fill(where, wanted, mode, pinned, sandbox, budgets, seed=settings.seed, track=evaluate.track)
+                seed, track = settings.seed, evaluate.track
+                evaluation.fill(where, wanted, mode, way, pinned, sandbox, budgets, seed=seed, track=track)
             if runtime.is_first():
-                responses[name] = _chosen(where, of_source, loaded.template, budgets, grading, section.keep)
+                responses[name] = _chosen(where, of_source, way.template, budgets, grading, section.keep)
     about = {"workdir": str(run.workdir), "step": loaded.step, "checkpoint": loaded.name}
     if not responses:
         return about
-    about |= {"mode": section.mode, "protocol": section.protocol, "template": loaded.template.name, "missing": missing}
+    about |= {"mode": section.mode, "protocol": section.protocol, "template": way.template.name, "missing": missing}
     return about | _write(to, about, asked, responses, console)
 
 

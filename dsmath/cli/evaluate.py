@@ -12,8 +12,10 @@ Examples:
   dsmath evaluate --workdir runs/demo --limit 50
   dsmath evaluate --config configs/sft_7b.py --workdir WORKDIR --data_dir DATA --step 0
   dsmath evaluate --weights FOLDER --suites gsm8k,math --modes cot,tool --limit 100
+  dsmath evaluate --system wizardmath-7b-v1.1 --weights FOLDER --suites gsm8k,math --modes cot
 """
 
+import contextlib
 import dataclasses
 import logging
 import sys
@@ -30,9 +32,11 @@ from dsmath.cli import experiment
 from dsmath.config import need
 from dsmath.error import UserError
 from dsmath.records import Trajectory
+from dsmath.systems import roster
 
 if TYPE_CHECKING:
     from dsmath.model.decoder import Params
+    from dsmath.rollout.ways import Ways
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +47,7 @@ def define(values: flags.FlagValues) -> None:
     experiment.define_data_dir(values)
     experiment.define_step(values)
     experiment.define_weights(values, "HF folder to evaluate; needs no --config")
+    flags.DEFINE_string("system", None, "whose way to ask it is, of `dsmath systems`, for --weights", values)
     flags.DEFINE_list("suites", None, "benchmarks, such as gsm8k,math", flag_values=values)
     flags.DEFINE_list("modes", None, "of cot, tool, pot", flag_values=values)
     flags.DEFINE_integer("limit", None, "problems per suite", flag_values=values)
@@ -56,10 +61,15 @@ def resumes(values: flags.FlagValues) -> bool:
 def run(values: flags.FlagValues) -> dict[str, Any]:
     """Evaluate, and return the summaries of all suites and modes."""
     runtime.start(apart=True)
+    ways, system = None, roster.find(values.system) if values.system else None
     if values.weights:
-        run, settings = _of_folder(values)
+        run, settings = _of_folder(values, values.template if system is None else "reference")
         step = 0
+        if system is not None:
+            ways = system.way
     else:
+        if system is not None:
+            raise UserError(f"--system is {values.system}, without its --weights; a run keeps its own way to be asked")
         run, settings = experiment.run_to_decode(values)
         step = values.step
     chosen = {name: getattr(values, name) for name in ("suites", "modes", "limit")}
@@ -67,7 +77,7 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
     wanted = config.parse(config.Eval, dataclasses.asdict(need(settings.eval, "eval")) | given, path="config.eval")
     settings = dataclasses.replace(settings, eval=wanted)
     console = rich.console.Console(file=sys.stderr if values.json else sys.stdout)
-    return evaluate(settings, run, experiment.data_dir(values), step=step, console=console)
+    return evaluate(settings, run, experiment.data_dir(values), step=step, console=console, ways=ways)
 
 
 def evaluate(
@@ -77,11 +87,12 @@ def evaluate(
     *,
     step: int | None,
     console: rich.console.Console,
+    ways: "Ways | None" = None,
     trained: "Params | None" = None,
 ) -> dict[str, Any]:
-    """Evaluate one checkpoint on every suite and mode of the config, and show what came of it. `trained` are the step's
-    parameters, where they are at hand.
+    """Evaluate one checkpoint on every suite and mode of the config, and show what came of it.
 
+    `ways` are a system's; None for those of the config. `trained` are the step's parameters, where they are at hand.
     Of several processes, the first one scores; the others return no summary.
     """
     from dsmath.cli import subject
@@ -90,23 +101,27 @@ def evaluate(
     from dsmath.score import graders, scoring
     from dsmath.suites import catalogue
 
-    budgets = evaluation.with_budgets(need(settings.eval, "eval"))
-    grader = budgets.grader or scoring.ALL
-    if grader != scoring.ALL:
-        graders.find(grader)
+    wanted, limits = need(settings.eval, "eval"), need(settings.sandbox, "sandbox")
+    evaluation.check_modes(wanted)
+    ways = subject.ways(settings) if ways is None else ways
     # What can be refused is refused first: a wrong path should not cost a model's loading.
-    suites = [catalogue.problems(name, data_dir, limit=budgets.limit) for name in budgets.suites]
-    limits = evaluation.limits_of(budgets, need(settings.sandbox, "sandbox"))
+    suites = [catalogue.problems(name, data_dir, limit=wanted.limit) for name in wanted.suites]
+    tasks = [(problems, mode, ways(problems[0].suite, mode)) for problems in suites for mode in wanted.modes]
+    if wanted.grader not in (None, scoring.ALL):
+        graders.find(wanted.grader)
     summaries = []
-    with Sandbox(limits) as sandbox, graders.Grading() as grading:
-        loaded = subject.load(dataclasses.replace(settings, eval=budgets), run, step, trained)
+    with contextlib.ExitStack() as stack:
+        limits_of = {way.protocol.name: evaluation.limits_of(way.protocol, limits) for _, _, way in tasks}
+        sandboxes = {each: stack.enter_context(Sandbox(each)) for each in set(limits_of.values())}
+        grading = stack.enter_context(graders.Grading())
+        loaded = subject.load(settings, run, step, ways, trained)
         log.info("evaluating step %d of %s; the first dispatches compile", loaded.step, run.workdir)
-        for problems in suites:
-            for mode in budgets.modes:
-                done = evaluation.sample(problems, mode, run, loaded, sandbox, budgets, seed=settings.seed, track=track)
-                if runtime.is_first():
-                    keys = evaluation.keys(problems, budgets)
-                    summaries.append(scoring.score(done, grading, grader, keys=keys))
+        for problems, mode, way in tasks:
+            budgets, sandbox = evaluation.with_budgets(wanted, way.protocol), sandboxes[limits_of[way.protocol.name]]
+            done = evaluation.sample(problems, mode, run, loaded, sandbox, budgets, seed=settings.seed, track=track)
+            if runtime.is_first():
+                keys, grader = evaluation.keys(problems, budgets), budgets.grader or scoring.ALL
+                summaries.append(scoring.score(done, grading, grader, keys=keys))
     if summaries:
         _show(summaries, run, loaded.step, console)
     return {"workdir": str(run.workdir), "step": loaded.step, "checkpoint": loaded.name, "summaries": summaries}
@@ -119,7 +134,7 @@ def _show(summaries: list[dict[str, Any]], run: runs.Run, step: int, console: ri
     console.print(f"Written to {run.workdir / 'evals' / str(step)}", soft_wrap=True, highlight=False)
 
 
-def _of_folder(values: flags.FlagValues) -> tuple[runs.Run, config.Config]:
+def _of_folder(values: flags.FlagValues, template: str | None) -> tuple[runs.Run, config.Config]:
     """An evaluation of a folder of weights: what --config doesn't say, the folder and the recipe do."""
     from dsmath.cli import subject
 
@@ -131,7 +146,7 @@ def _of_folder(values: flags.FlagValues) -> tuple[runs.Run, config.Config]:
     else:
         base = recipes.experiment(mesh=recipes.mesh(), eval=recipes.evaluation(), sandbox=recipes.sandbox())
         settings = config.parse(config.Config, base.to_dict())
-    return run, subject.of_folder(settings, Path(values.weights), values.template)
+    return run, subject.of_folder(settings, Path(values.weights), template)
 
 
 def track(made: Iterable[Trajectory], what: str, total: int, done: int) -> Iterator[Trajectory]:

@@ -29,6 +29,7 @@ VERBS = {
     "report": "tables of a run's results; needs no device",
     "plan": "what training takes on a slice that isn't there; needs no device",
     "convert": "write a checkpoint as an HF folder, or an HF folder as sharded weights",
+    "systems": "the systems of the paper's Table 5, and whether they can be evaluated",
     "doctor": "what this machine has: sandbox levels, versions",
 }
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from dsmath.model.decoder import Params
     from dsmath.rollout.evaluation import Subject
+    from dsmath.rollout.ways import Ways
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +51,19 @@ def tokenizer_of(start: Start) -> tokenizers.Tokenizer:
     return tokenizers.load(storage.path(start.weights))
 
 
-def load(settings: config.Config, run: runs.Run, step: int | None, trained: "Params | None" = None) -> "Subject":
-    """The model of a step in the engine of this host's devices. `settings.eval` has its budgets.
+def ways(settings: config.Config) -> "Ways":
+    """How the model of a config is asked: by its own template, under the protocol that its evaluation names."""
+    from dsmath.rollout import protocols
+    from dsmath.rollout.ways import always
+
+    template = templates.find(need(settings.start, "start").template)
+    return always(template, protocols.find(need(settings.eval, "eval").protocol))
+
+
+def load(
+    settings: config.Config, run: runs.Run, step: int | None, ways: "Ways", trained: "Params | None" = None
+) -> "Subject":
+    """The model of a step in the engine of this host's devices, to be asked in these ways.
 
     `trained` are the parameters of that step where it is just being trained, on the devices of all processes.
     """
@@ -68,7 +80,7 @@ def load(settings: config.Config, run: runs.Run, step: int | None, trained: "Par
     from dsmath.text.codec import end_tokens
 
     start, budgets = need(settings.start, "start"), need(settings.eval, "eval")
-    arch, template = weights.arch_of(start.weights, settings.model), templates.find(start.template)
+    arch = weights.arch_of(start.weights, settings.model)
     shape = decoding_shape(settings.mesh)
     mesh, tokens, dtype = host_mesh(shape), tokenizer(settings, run), runtime.compute_dtype()
     check_vocabulary(tokens, arch)
@@ -79,6 +91,13 @@ def load(settings: config.Config, run: runs.Run, step: int | None, trained: "Par
         step, _, params = open_step(settings, run, step, mesh)
         print_of = fingerprint(params)
         params = decoder.cast(params, dtype)
+    asked = (ways(suite, mode) for suite in budgets.suites or ("",) for mode in budgets.modes)
+    ends = frozenset(
+        id
+        for way in asked
+        for template in filter(None, (way.template, way.otherwise))
+        for id in end_tokens(template, tokens)
+    )
     name = f"{start.weights} + {step} steps of {run.name}" if step else start.weights
     length, meshes, axes = budgets.cache_length or arch.max_positions, replicas(mesh), decoder.unstacked_axes(arch)
     params = jax.block_until_ready(place(decoder.unstack(params), axes, mesh, DECODING))  # before looking what is free
@@ -87,7 +106,7 @@ def load(settings: config.Config, run: runs.Run, step: int | None, trained: "Par
             part(params, axes, one, DECODING),
             arch,
             tokens,
-            end_tokens=end_tokens(template, tokens),
+            end_tokens=ends,
             slots=-(-budgets.slots // len(meshes)),
             cache_length=length,
             decode_steps=budgets.decode_steps,
@@ -104,7 +123,7 @@ def load(settings: config.Config, run: runs.Run, step: int | None, trained: "Par
         "dtype": jnp.dtype(dtype).name,
     }
     generator = engines[0] if len(engines) == 1 else Replicas(engines)
-    return Subject(generator, template, f"{name} ({print_of})", step, facts)
+    return Subject(generator, ways, f"{name} ({print_of})", step, facts)
 
 
 def open_step(

@@ -24,7 +24,7 @@ from dsmath.records import Piece, Source, Stop
 from dsmath.sharding import DECODING
 from dsmath.text.codec import Codec, TokenCodec
 from dsmath.text.generator import Completion, Request
-from dsmath.text.template import Special
+from dsmath.text.template import Part, Special
 from dsmath.text.tokenizer import Tokenizer
 
 LANE = 32  # tokens of a lane
@@ -153,9 +153,9 @@ class Engine:
     def submit(self, request: Request) -> None:
         """Queue a request. Raises UserError if it can never fit: the ids are longer than the cache.
 
-        Special tokens of its `stop` must be among the engine's `end_tokens`; ValueError if they aren't.
+        Special tokens of its `stop` and `ends` must be among the engine's `end_tokens`; ValueError if they aren't.
         """
-        if missing := self._stop_ids(request) - set(self._ends):
+        if missing := self._ids(request.stop + request.ends) - set(self._ends):
             raise ValueError(f"request {request.id!r} stops at {sorted(missing)}; the engine ends at {self._ends}")
         self._scheduler.submit(request)
 
@@ -251,7 +251,8 @@ class Engine:
 
     def _completion(self, sequence: Sequence, new: list[int]) -> Completion | None:
         """What a generation came to, if it is over or has met a stop text."""
-        texts = [stop for stop in sequence.request.stop if isinstance(stop, str)]
+        request = sequence.request
+        texts = [stop for stop in request.stop + request.ends if isinstance(stop, str)]
         if sequence.age not in self._watches:
             self._watches[sequence.age] = Watch(self._tokenizer, texts)
         over, stopped = sequence.over, self._watches[sequence.age].extend(new)
@@ -261,20 +262,21 @@ class Engine:
             self._scheduler.finish(sequence)
         del self._watches[sequence.age]
         ended = sequence.ids[-1] in self._ends
-        ids, text, tail, stopped = cut(self._tokenizer, sequence.ids[: len(sequence.ids) - ended], texts)
+        ids, text, tail, met = cut(self._tokenizer, sequence.ids[: len(sequence.ids) - ended], texts)
         end: tuple[int, ...] = ()
-        if stopped:
-            stop = Stop.TEXT
+        if met:
+            stop = Stop.TEXT if met in request.stop else Stop.END
         elif ended:
             end = (sequence.ids[-1],)
-            stop = Stop.TEXT if sequence.ids[-1] in self._stop_ids(sequence.request) else Stop.END
+            stop = Stop.TEXT if sequence.ids[-1] in self._ids(request.stop) else Stop.END
         else:
             stop = Stop.LENGTH
         piece = Piece(Source.MODEL, text, ids + self._tokenizer.encode(tail))
-        return Completion(sequence.request.id, piece, end, stop, sequence.put_backs)
+        return Completion(request.id, piece, end, stop, sequence.put_backs)
 
-    def _stop_ids(self, request: Request) -> set[int]:
-        return {self._tokenizer.special(stop.name) for stop in request.stop if isinstance(stop, Special)}
+    def _ids(self, parts: tuple[Part, ...]) -> set[int]:
+        """Of special tokens."""
+        return {self._tokenizer.special(part.name) for part in parts if isinstance(part, Special)}
 
     def _compile(self, pages: int, size: int) -> tuple[_Programs, Pool, device.State]:
         """The programs with what is static bound, and what they work on. With a mesh the pool keeps its sharding."""

@@ -41,18 +41,19 @@ class Watch:
         return self._tokenizer.decode(self._ids[start:end])
 
 
-def cut(tokenizer: Tokenizer, ids: Sequence[int], stops: Sequence[str]) -> tuple[tuple[int, ...], str, str, bool]:
-    """The ids wholly before a stop text, the text before it, the part of it after these ids, and whether there is one.
+def cut(tokenizer: Tokenizer, ids: Sequence[int], stops: Sequence[str]) -> tuple[tuple[int, ...], str, str, str]:
+    """The ids wholly before a stop text, the text before it, the part of it after these ids, and which it is, or "".
 
     Of several stop texts the one that is complete first counts, which is the one that a token-by-token reader meets.
     """
     text = tokenizer.decode(ids)
-    found = [(start + len(stop), start) for stop in stops if stop and (start := text.find(stop)) >= 0]
+    found = [(start + len(stop), start, stop) for stop in stops if stop and (start := text.find(stop)) >= 0]
     if not found:
-        return tuple(ids), text, "", False
-    text = text[: min(found)[1]]
+        return tuple(ids), text, "", ""
+    _, start, first = min(found)
+    text = text[:start]
     for n in range(len(ids), -1, -1):
         whole = tokenizer.decode(ids[:n])
         if len(whole) <= len(text) and text.startswith(whole):
-            return tuple(ids[:n]), text, text[len(whole) :], True
+            return tuple(ids[:n]), text, text[len(whole) :], first
     raise AssertionError("no ids decode to no text")

@@ -13,12 +13,11 @@ from typing import Any
 from dsmath import config, journal, runs, runtime
 from dsmath.error import Preempted, UserError
 from dsmath.records import MODES, Problem, Trajectory
-from dsmath.rollout import protocols
 from dsmath.rollout.protocols import Protocol
 from dsmath.rollout.rollout import Setup, rollout
+from dsmath.rollout.ways import Way, Ways
 from dsmath.sandbox.client import Sandbox
 from dsmath.text.generator import Generator, Sampling
-from dsmath.text.template import Template
 
 Track = Callable[[Iterable[Trajectory], str, int, int], Iterator[Trajectory]]  # what, of how many, how many are done
 
@@ -31,32 +30,35 @@ SILENCE_S = 900.0  # after which they count as gone: loading, compiling and the 
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """What is evaluated: a model that is ready to generate, and how it is talked to."""
+    """What is evaluated: a model that is ready to generate, and how it is asked."""
 
     generator: Generator
-    template: Template
+    way: Ways
     name: str  # with the fingerprint of its weights
     step: int  # of training; 0 for the weights that it starts from
     facts: dict[str, Any]  # what else decides on its answers, such as architecture, tokenizer, type: JSON values
 
 
-def with_budgets(settings: config.Eval) -> config.Eval:
-    """Evaluation settings, checked, with the protocol's own values where none are given. Raises UserError."""
+def check_modes(settings: config.Eval) -> None:
+    """Raise UserError for a mode that there isn't."""
     for mode in settings.modes:
         if mode not in MODES:
             raise UserError(f"config.eval.modes has {mode!r}; expected one of: {', '.join(MODES)}")
-    protocol = protocols.find(settings.protocol)
+
+
+def with_budgets(settings: config.Eval, protocol: Protocol) -> config.Eval:
+    """Evaluation settings with the protocol's own values where none are given."""
     return dataclasses.replace(
         settings,
+        protocol=protocol.name,
         max_new=settings.max_new or protocol.max_new,
         rounds=settings.rounds or protocol.rounds,
         grader=settings.grader or protocol.grader,
     )
 
 
-def limits_of(settings: config.Eval, limits: config.Sandbox) -> config.Sandbox:
+def limits_of(protocol: Protocol, limits: config.Sandbox) -> config.Sandbox:
     """The limits of programs, with the protocol's own time where none is given."""
-    protocol = protocols.find(settings.protocol)
     return dataclasses.replace(limits, timeout_s=limits.timeout_s or protocol.timeout_s)
 
 
@@ -72,8 +74,10 @@ def sample(
     track: Track,
 ) -> runs.Evaluation:
     """Roll out what the journals of a suite's evaluation lack, as `fill` does."""
-    evaluation = run.evaluation(subject.step, problems[0].suite, mode, settings.protocol)
-    fill(evaluation, problems, mode, subject, sandbox, settings, seed=seed, track=track)
+    suite = problems[0].suite
+    way = subject.way(suite, mode)
+    evaluation = run.evaluation(subject.step, suite, mode, way.protocol.name)
+    fill(evaluation, problems, mode, way, subject, sandbox, settings, seed=seed, track=track)
     return evaluation
 
 
@@ -81,6 +85,7 @@ def fill(
     evaluation: runs.Evaluation,
     problems: Sequence[Problem],
     mode: str,
+    way: Way,
     subject: Subject,
     sandbox: Sandbox,
     settings: config.Eval,
@@ -88,7 +93,7 @@ def fill(
     seed: int,
     track: Track,
 ) -> None:
-    """Roll out what the journals lack. `settings` are those of `with_budgets`.
+    """Roll out what the journals lack. `settings` are those of `with_budgets`, for the way's protocol.
 
     Of several processes, which see the same folder, each takes its share of the problems into a journal of its own. The
     first one then waits for the others, and puts all into one journal; they go on meanwhile.
@@ -97,11 +102,11 @@ def fill(
     others write nothing any more.
     """
     index, count = runtime.process()
-    protocol, share = protocols.find(settings.protocol), problems[index::count]
+    share = problems[index::count]
     mine = keys(share, settings)
     if index and mine <= _done(evaluation):  # what is whole is the first one's
         return
-    setup = _setup(mode, subject, settings, protocol, seed)
+    setup = _setup(mode, way, subject, settings, seed)
     what = f"{evaluation.folder.name} at step {subject.step}" + (f", {index + 1} of {count}" if count > 1 else "")
     with journal.Journal(evaluation.journal(index)) as out:  # first: whoever has it open goes on with it alone
         runs.pin(evaluation.settings, _pinned(setup, subject, sandbox, settings))
@@ -169,14 +174,15 @@ def keys(problems: Sequence[Problem], settings: config.Eval) -> set[tuple[str, i
     return {(problem.id, i) for problem in problems for i in range(settings.samples)}
 
 
-def _setup(mode: str, subject: Subject, settings: config.Eval, protocol: Protocol, seed: int) -> Setup:
+def _setup(mode: str, way: Way, subject: Subject, settings: config.Eval, seed: int) -> Setup:
     return Setup(
-        template=subject.template,
-        protocol=protocol,
+        template=way.template,
+        protocol=way.protocol,
+        otherwise=way.otherwise,
         mode=mode,
         sampling=Sampling(settings.temperature, settings.top_p, settings.top_k, seed),
-        max_new=settings.max_new or protocol.max_new,
-        rounds=settings.rounds or protocol.rounds,
+        max_new=settings.max_new or way.protocol.max_new,
+        rounds=settings.rounds or way.protocol.rounds,
         samples=settings.samples,
         checkpoint=subject.name,
         step=subject.step,

@@ -47,6 +47,7 @@ class Protocol:
     refused: re.Pattern | None  # a program with this in it doesn't run, and fails
     shown: Callable[[Ran, programs.Clip], str]
     grader: str  # what its scores are read with, unless another one is asked for: dsmath/score/graders.py
+    whole: Callable[[str], str | None] = programs.whole  # in mode "pot": the program of a response, None if it has none
 
 
 def find(name: str) -> Protocol:
@@ -83,6 +84,11 @@ def _unanswered(turn: Turn) -> bool:
 def _last_block(turn: Turn) -> Call | None:
     code = programs.last_block(turn.response)
     return None if code is None else Call(code)
+
+
+def chain(name: str, *, max_new: int) -> Protocol:
+    """A protocol of one generation, in which nothing runs."""
+    return dataclasses.replace(PROTOCOLS["reference"], name=name, rounds=1, max_new=max_new)
 
 
 _TORA = Protocol(

@@ -1,9 +1,10 @@
 """Letting a model answer problems, with or without programs: a state machine over any generator of text.
 
-Mode "cot" is one generation. Mode "pot" is one generation and its program, whose output is the answer. Mode "tool" is
-up to `rounds` generations, each of which ends at the end token, where the template has a program asked for, or at its
-length; in between, programs run as the protocol has it (dsmath/rollout/protocols.py), and their output is appended. A
-program that ends the last generation runs too; the model never sees its result.
+Mode "cot" is one generation. Mode "pot" is one generation and its program, whose output is the answer; a setup may have
+a problem whose program fails asked again, for a chain of thought. Mode "tool" is up to `rounds` generations, each of
+which ends at the end token, where the template has a program asked for, or at its length; in between, programs run as
+the protocol has it (dsmath/rollout/protocols.py), and their output is appended. A program that ends the last generation
+runs too; the model never sees its result.
 """
 
 import concurrent.futures
@@ -14,7 +15,7 @@ import time
 from collections.abc import Container, Iterable, Iterator
 
 from dsmath.error import UserError
-from dsmath.records import POT, TOOL, Exit, Piece, Problem, Program, Ran, Source, Stop, Trajectory
+from dsmath.records import COT, POT, TOOL, Attempt, Exit, Piece, Problem, Program, Ran, Source, Stop, Trajectory
 from dsmath.rollout import programs
 from dsmath.rollout.protocols import Call, Protocol, Turn
 from dsmath.sandbox.client import Sandbox
@@ -40,6 +41,9 @@ class Setup:
     samples: int  # per problem
     checkpoint: str  # with the fingerprint of its weights
     step: int  # of training
+    otherwise: Template | None = (
+        None  # in mode "pot": how a problem is asked again whose program fails or prints nothing
+    )
 
 
 def rollout(
@@ -75,7 +79,9 @@ class _Response:
 
     problem: Problem
     sample: int
+    template: Template
     prompt: Piece
+    attempts: list[Attempt] = dataclasses.field(default_factory=list)
     pieces: list[Piece] = dataclasses.field(default_factory=list)
     generations: int = 0
     stop: Stop = Stop.TOO_LONG
@@ -85,7 +91,8 @@ class _Response:
     @property
     def id(self) -> str:
         """Of its requests, which decides on what is sampled."""
-        return f"{self.problem.id}#{self.sample}" if self.sample else self.problem.id
+        id = f"{self.problem.id}#{self.sample}" if self.sample else self.problem.id
+        return id + "~" * len(self.attempts)
 
 
 @dataclasses.dataclass
@@ -123,12 +130,19 @@ class _Machine:
 
     def start(self, problem: Problem, sample: int) -> None:
         """Submit a problem's prompt."""
-        parts = self.setup.template.prompt(problem.question, lang=problem.lang, mode=self.setup.mode)
-        response = _Response(problem, sample, self.generator.codec.encode(Source.PROMPT, parts))
+        template = self.setup.template
+        self._ask(_Response(problem, sample, template, self._prompt(template, problem, self.setup.mode)))
+
+    def _prompt(self, template: Template, problem: Problem, mode: str) -> Piece:
+        return self.generator.codec.encode(
+            Source.PROMPT, template.prompt(problem.question, lang=problem.lang, mode=mode)
+        )
+
+    def _ask(self, response: _Response) -> None:
         try:
             self._generate(response)
         except UserError as e:
-            log.warning("%s: skipped, its prompt is too long: %s", problem.id, e)
+            log.warning("%s: skipped, its prompt is too long: %s", response.problem.id, e)
             self._finish(response)
 
     def advance(self) -> None:
@@ -154,7 +168,8 @@ class _Machine:
             id=response.id,
             pieces=(response.prompt, *response.pieces),
             max_new=self.setup.max_new,
-            stop=self.setup.template.stops if self.setup.mode == TOOL else (),
+            stop=response.template.stops if self.setup.mode == TOOL else (),
+            ends=response.template.ends,
             sampling=self.setup.sampling,
             hold=response.generations + 1 < self.rounds,
         )
@@ -166,9 +181,9 @@ class _Machine:
         response.stop = completion.stop
         response.put_backs += completion.put_backs
         stripped = self.generator.codec.cut(completion.piece, len(completion.piece.text.rstrip()))
-        if self.setup.mode == POT and (code := programs.whole(completion.piece.text)):
+        if self.setup.mode == POT and not response.attempts:
             self._write(response, stripped)
-            self._submit(_Running(response, Call(code)))
+            self._run_whole(response, self.setup.protocol.whole(completion.piece.text))
         elif self.setup.mode == TOOL and self.setup.protocol.goes_on(turn := self._turn(response, completion)):
             self._write(response, stripped)
             self._run_or_go_on(response, self.setup.protocol.program(turn))
@@ -176,6 +191,22 @@ class _Machine:
             piece = completion.piece
             self._write(response, dataclasses.replace(piece, ids=None if piece.ids is None else completion.ids))
             self._finish(response)
+
+    def _run_whole(self, response: _Response, code: str | None) -> None:
+        if code is not None:
+            self._submit(_Running(response, Call(code)))
+        elif self.setup.otherwise is not None:
+            self._ask_otherwise(response, self.setup.otherwise)
+        else:
+            self._finish(response)
+
+    def _ask_otherwise(self, response: _Response, template: Template) -> None:
+        """Begin anew, for a chain of thought."""
+        response.attempts.append(Attempt(response.prompt, tuple(response.pieces), response.stop))
+        response.template, response.prompt = template, self._prompt(template, response.problem, COT)
+        response.pieces.clear()
+        response.generations = 0
+        self._ask(response)
 
     def _turn(self, response: _Response, completion: Completion) -> Turn:
         before = [
@@ -217,10 +248,13 @@ class _Machine:
     def _ran(self, response: _Response, code: str, ran: Ran) -> None:
         codec = self.generator.codec
         shown = self.setup.protocol.shown(ran, codec.clip).strip()
-        for piece in self.setup.template.output(shown, asked=response.stop is Stop.TEXT):
-            response.pieces.append(codec.encode(piece.source, (piece.text,)))
+        for source, parts in response.template.output(shown, asked=response.stop is Stop.TEXT):
+            response.pieces.append(codec.encode(source, parts))
         response.programs.append(Program(code, ran, shown))
-        self._go_on(response)
+        if self.setup.mode == POT and self.setup.otherwise and not (ran.exit is Exit.OK and ran.stdout.strip()):
+            self._ask_otherwise(response, self.setup.otherwise)
+        else:
+            self._go_on(response)
 
     def _go_on(self, response: _Response) -> None:
         if response.generations == self.rounds:
@@ -253,6 +287,7 @@ class _Machine:
             waited_s=self.waited_s,
             put_backs=response.put_backs,
             pool_use=self.generator.pool_use,
+            attempts=tuple(response.attempts),
         )
         self.clock, self.waited_s = now, 0.0
         self.finished.append(trajectory)

@@ -16,8 +16,8 @@ _MARKS = re.compile(r"(?<=`)(?=`)|(?<=box)(?=ed)|(?<=answer)(?= is)")  # fences,
 
 
 def graded_text(trajectory: Trajectory) -> str:
-    """The text that a grader reads. In mode "pot" that is the output of the program alone."""
-    if trajectory.mode == POT:
+    """The text that a grader reads. In mode "pot" that is the output of the program alone, if it wasn't given up."""
+    if trajectory.mode == POT and not trajectory.attempts:
         return "".join(output(piece.text) for piece in trajectory.response if piece.source is Source.TOOL)
     return "".join(inert(piece.text) if piece.source is Source.TOOL else piece.text for piece in trajectory.response)
 

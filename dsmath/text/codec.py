@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from dsmath.records import Example, Piece, Source
-from dsmath.text.template import BEGIN, Part, Special, Template
+from dsmath.text.template import APART, BEGIN, Part, Special, Template, written
 from dsmath.text.tokenizer import Tokenizer
 
 _UNFINISHED = "\ufffd"  # what an incomplete UTF-8 sequence decodes to
@@ -47,15 +47,14 @@ class TokenCodec:
             if isinstance(part, str):
                 ids.extend(self.tokenizer.encode(part, begins=begins))
                 begins = begins and not part
-            elif part == BEGIN:
-                if self.tokenizer.bos is not None and ids[-1:] != [self.tokenizer.bos]:
+            elif part in (BEGIN, APART):
+                if part == BEGIN and self.tokenizer.bos is not None and ids[-1:] != [self.tokenizer.bos]:
                     ids.append(self.tokenizer.bos)
                 begins = True
             else:
                 ids.append(self.tokenizer.special(part.name))
                 begins = self.tokenizer.begins_behind_special
-        text = "".join(part.name if isinstance(part, Special) else part for part in parts)
-        return Piece(source, text, tuple(ids))
+        return Piece(source, written(parts), tuple(ids))
 
     def cut(self, piece: Piece, length: int) -> Piece:
         """The first `length` characters of a piece; only where the cut lies within a token, text is encoded again."""
@@ -96,9 +95,9 @@ def end_token(template: Template, tokenizer: Tokenizer) -> int:
 
 
 def end_tokens(template: Template, tokenizer: Tokenizer) -> frozenset[int]:
-    """The ids at which generation stops: the end of a turn or of a sequence, and special tokens that ask."""
-    asking = (tokenizer.special(stop.name) for stop in template.stops if isinstance(stop, Special))
-    return frozenset((end_token(template, tokenizer), *tokenizer.ends, *asking))
+    """The ids at which generation stops: the end of a turn or of a sequence, and what else ends or asks."""
+    others = (tokenizer.special(part.name) for part in template.stops + template.ends if isinstance(part, Special))
+    return frozenset((end_token(template, tokenizer), *tokenizer.ends, *others))
 
 
 def _ids(piece: Piece) -> tuple[int, ...]:

@@ -35,9 +35,10 @@ class Request:
     id: str
     pieces: tuple[Piece, ...]
     max_new: int  # tokens
-    stop: tuple[Part, ...]  # texts and special tokens that end the generation; they are not part of it
+    stop: tuple[Part, ...]  # texts and special tokens that end the generation with Stop.TEXT; they are not part of it
     sampling: Sampling
     hold: bool = False
+    ends: tuple[Part, ...] = ()  # those that end it with Stop.END
 
     @functools.cached_property
     def ids(self) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 `reference` is the prompt of the DeepSeekMath authors' evaluation code; `chatml` wraps the same question and instruction
 in SmolLM2's chat format. In both a program stands in a Python fence, and the model asks for its output by writing an
-output fence, where generation stops.
+output fence, where generation stops. Other systems' own templates stand in their records, in dsmath/systems.
 """
 
 import dataclasses
@@ -33,6 +33,12 @@ class Special:
 
 Part = Special | str
 BEGIN = Special("")  # the tokenizer's begin-of-sequence token, where it has one
+APART = Special(" ")  # no token: the texts before and after it are encoded apart, each as one that begins
+
+
+def written(parts: Sequence[Part]) -> str:
+    """Parts as text, in which a special token stands by its name."""
+    return "".join(part if isinstance(part, str) else part.name.strip() for part in parts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,25 +52,26 @@ class Template:
     end: str | None  # the token that ends the model's turn; None for the tokenizer's end-of-sequence
     lead: str = ""  # the model's answer starts with it in training; free in generation
     instructions: Mapping[tuple[str, str], str] = dataclasses.field(default_factory=lambda: INSTRUCTIONS)
+    ends: tuple[Part, ...] = ()  # what else ends the model's answer, in every mode
     stops: tuple[Part, ...] = (OUTPUT_FENCE,)  # what the model writes to have its program run
-    asks: str = f"\n{OUTPUT_FENCE}"  # the same, as it stands behind a program
-    output_before: str = "\n"
-    output_after: str = "\n```\n"
+    asks: tuple[Part, ...] = (f"\n{OUTPUT_FENCE}",)  # the same, as it stands behind a program
+    output_before: tuple[Part, ...] = ("\n",)
+    output_after: tuple[Part, ...] = ("\n```\n",)
 
     def prompt(self, question: str, *, lang: str, mode: str) -> tuple[Part, ...]:
         """The prompt of a question, ready for generation; no two texts stand side by side."""
         return _merge_text((*self.system, *self.before, question + self.instructions[lang, mode], *self.after))
 
-    def output(self, shown: str, *, asked: bool) -> tuple[Piece, ...]:
-        """What goes into a response behind a program whose output is `shown`.
+    def output(self, shown: str, *, asked: bool) -> tuple[tuple[Source, tuple[Part, ...]], ...]:
+        """What goes into a response behind a program whose output is `shown`, by its writers.
 
         Where the model `asked` by what it wrote, that is its own; else the loop's.
         """
         return (
-            Piece(Source.MODEL if asked else Source.FRAME, self.asks),
-            Piece(Source.FRAME, self.output_before),
-            Piece(Source.TOOL, shown),
-            Piece(Source.FRAME, self.output_after),
+            (Source.MODEL if asked else Source.FRAME, self.asks),
+            (Source.FRAME, self.output_before),
+            (Source.TOOL, (shown,)),
+            (Source.FRAME, self.output_after),
         )
 
     def chat_template(self) -> str:
@@ -97,6 +104,9 @@ TEMPLATES = {
     )
 }
 
+# A question and its instruction alone, for a server that lays out the conversation by itself.
+MESSAGES = Template("messages", system=(), before=(), after=(), end=None)
+
 
 def find(name: str) -> Template:
     """The template of that name. Raises UserError if there is none."""
@@ -107,9 +117,10 @@ def find(name: str) -> Template:
 
 def with_program(before: str, code: str, printed: str, after: str) -> tuple[Piece, ...]:
     """A tool-integrated solution as training sets hold it: prose and program, the program's output, the conclusion."""
+    shown = TEMPLATES["reference"].output(printed.strip(), asked=True)
     return (
         Piece(Source.MODEL, f"{before}\n{program(code)}"),
-        *TEMPLATES["reference"].output(printed.strip(), asked=True),
+        *(Piece(source, written(parts)) for source, parts in shown),
         Piece(Source.MODEL, after),
     )
 

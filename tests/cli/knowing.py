@@ -8,7 +8,6 @@ from dsmath.cli import main, subject
 from dsmath.records import Source, Stop
 from dsmath.rollout.evaluation import Subject
 from dsmath.suites.embedded import generate
-from dsmath.text import template as templates
 from dsmath.text.generator import Completion, Request
 from tests.rollout.scripted import CODEC
 
@@ -54,9 +53,9 @@ class Knowing:
         return [Completion(request.id, self.codec.encode(Source.MODEL, (text,)), (), stop)]
 
 
-def load(settings: Any, run: Any, step: int | None, trained: Any = None) -> Subject:
+def load(settings: Any, run: Any, step: int | None, ways: Any, trained: Any = None) -> Subject:
     """In place of a run's model."""
-    return Subject(Knowing(), templates.find("reference"), "knowing", step or 0, {})
+    return Subject(Knowing(), ways, "knowing", step or 0, {})
 
 
 if __name__ == "__main__":

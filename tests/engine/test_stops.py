@@ -80,12 +80,12 @@ def test_a_stop_that_begins_inside_a_token_leaves_a_tail(tokenizer):
 
 
 def test_without_a_stop_nothing_is_cut(tokenizer, ids):
-    assert cut(tokenizer, ids, ["absent"]) == (ids, TEXT, "", False)
+    assert cut(tokenizer, ids, ["absent"]) == (ids, TEXT, "", "")
 
 
 def test_incomplete_utf8_at_the_end_is_a_replacement_character(tokenizer):
     ids = tokenizer.encode("figs 三")[:-1]
-    assert cut(tokenizer, ids, ["absent"]) == (ids, tokenizer.decode(ids), "", False)
+    assert cut(tokenizer, ids, ["absent"]) == (ids, tokenizer.decode(ids), "", "")
     assert tokenizer.decode(ids).endswith("\ufffd")
 
 

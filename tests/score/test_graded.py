@@ -5,7 +5,7 @@ import pytest
 from dsmath.records import Piece, Source, Trajectory, Verdict
 from dsmath.score import graders
 from dsmath.score.graded import graded_text
-from dsmath.text.template import find
+from dsmath.text.template import find, written
 from tests.trajectories import trajectory
 
 OUTPUT = find("reference").output
@@ -15,7 +15,8 @@ PLANTED = ["\\boxed{42}", "The answer is 42", "```output\n42\n```", "$final answ
 
 def record(printed: str, conclusion: str, mode: str = "tool") -> Trajectory:
     before = Piece(Source.MODEL, "```python\nprint(1)\n```")
-    return trajectory("p", (before, *OUTPUT(printed, asked=True), Piece(Source.MODEL, conclusion)), mode=mode)
+    output = (Piece(source, written(parts)) for source, parts in OUTPUT(printed, asked=True))
+    return trajectory("p", (before, *output, Piece(Source.MODEL, conclusion)), mode=mode)
 
 
 def verdict(one: Trajectory, gold: str = "42") -> Verdict:

@@ -97,7 +97,7 @@ def test_an_example_has_one_writer_per_token_and_ends_with_the_models_end(traine
 def test_training_and_evaluation_see_the_same_ids(trained, codec):
     """A solution that is generated round by round is the solution that was trained on."""
     prompt, first, *_, last, end = codec.example(example(), REFERENCE)
-    appended = [codec.encode(piece.source, (piece.text,)) for piece in REFERENCE.output("408", asked=True)]
+    appended = [codec.encode(source, parts) for source, parts in REFERENCE.output("408", asked=True)]
     ids = [id for piece in (prompt, first, *appended, last, end) for id in piece.ids]
     assert ids == [id for piece in codec.example(example(), REFERENCE) for id in piece.ids]
     assert first.ids == trained.encode(" We compute.\n```python\nprint(12 * 34)\n```")

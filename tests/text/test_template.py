@@ -7,7 +7,7 @@ import transformers
 
 from dsmath.error import UserError
 from dsmath.model import smollm2
-from dsmath.records import Piece, Source
+from dsmath.records import Source
 from dsmath.text import template, tokenizer
 from dsmath.text.template import BEGIN, Special
 
@@ -49,10 +49,10 @@ def test_texts_that_meet_are_one_text_and_special_tokens_stand_alone():
 @pytest.mark.parametrize(("asked", "writer"), [(True, Source.MODEL), (False, Source.FRAME)])
 def test_an_output_stands_in_a_frame_and_the_fence_is_whose_it_is(asked, writer):
     assert REFERENCE.output("5", asked=asked) == (
-        Piece(writer, "\n```output"),
-        Piece(Source.FRAME, "\n"),
-        Piece(Source.TOOL, "5"),
-        Piece(Source.FRAME, "\n```\n"),
+        (writer, ("\n```output",)),
+        (Source.FRAME, ("\n",)),
+        (Source.TOOL, ("5",)),
+        (Source.FRAME, ("\n```\n",)),
     )
 
 

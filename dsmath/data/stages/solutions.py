@@ -20,7 +20,7 @@ from dsmath.records import POT, Problem, Source, Stop, Trajectory, Verdict
 from dsmath.score.counts.statistics import accuracy
 from dsmath.score.graded import graded_text
 from dsmath.score.graders import Grading, Item
-from dsmath.text.template import Template
+from dsmath.text.template import Template, written
 
 GRADER = "strict"
 BATCH = 1024  # trajectories in memory at a time
@@ -143,9 +143,10 @@ def turns(trajectory: Trajectory, template: Template) -> tuple[str, ...]:
     if trajectory.mode == POT:  # its only program is asked for by nobody
         return (texts[0],)
     *asking, last = texts
-    if not all(text.endswith(template.asks) for text in asking):
+    asks = written(template.asks)
+    if not all(text.endswith(asks) for text in asking):
         return ()
-    return (*(text.removesuffix(template.asks) for text in asking), last)
+    return (*(text.removesuffix(asks) for text in asking), last)
 
 
 def _cut(trajectory: Trajectory, written: Sequence[str]) -> str:
