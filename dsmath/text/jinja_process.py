@@ -2,8 +2,8 @@
 
 Reads a job as JSON from stdin, writes what was rendered, a string or {"error": ...} for each conversation, to stdout.
 The template sees what `transformers` 5.24 shows it (utils/chat_template_utils.py), in jinja2's immutable sandbox. What
-that doesn't stop, loops without an end and strings without measure, ends with the process, at the limits below; an honest
-template takes milliseconds. Imports nothing of dsmath.
+that doesn't stop, loops without an end and strings without measure, ends with the process, at the limits below; an
+honest template takes milliseconds. Imports nothing of dsmath.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ CPU_S = 5
 MEMORY_BYTES = 1 << 30  # of addresses: Python and jinja2 take a fifth
 LONGEST = 200_000  # characters of a rendered conversation
 
-# What templates take for today, so that a prompt is the same tomorrow: the date that Llama 3.1's template falls back on.
+# What templates take for today, so that a prompt is the same tomorrow: what Llama 3.1's template falls back on.
 TODAY = datetime.datetime(2024, 7, 26)
 
 
