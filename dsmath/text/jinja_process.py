@@ -11,8 +11,8 @@ import datetime
 import json
 import sys
 
-CPU_S = 5
-MEMORY_BYTES = 1 << 30  # of addresses: Python and jinja2 take a fifth
+CPU_S = 2
+MEMORY_BYTES = 512 << 20  # of addresses: Python and jinja2 take a fifth
 LONGEST = 200_000  # characters of a rendered conversation
 
 # What templates take for today, so that a prompt is the same tomorrow: what Llama 3.1's template falls back on.
