@@ -49,7 +49,7 @@ class SentencePieceTokenizer:
             added = {token.id: token for token in (*nine, *beside.added)}
             beside = dataclasses.replace(beside, adds_bos=False, added=tuple(added[id] for id in sorted(added)))
         self._file, self._beside = file, beside
-        self.specials = tuple(_specials(own, beside))
+        self.specials = tuple({token.name: token for token in _specials(own, beside)}.values())
         guarded = _with_controls(file, {token.id for token in self.specials})
         self._whole = sentencepiece.SentencePieceProcessor(model_proto=guarded)
         self._inner = sentencepiece.SentencePieceProcessor(model_proto=guarded + _AS_IT_STANDS)

@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -134,6 +134,7 @@ def load(path: Path) -> Tokenizer:
     bos, eos = (beside.names.get(role) for role in ("bos_token", "eos_token"))
     if eos is None:
         raise UserError(f"{config} names no eos_token; expected the token that ends a text")
+    _flag(backend, {eos, *([bos] if bos else []), *(token.name for token in beside.added if token.special)})
     return HFTokenizer(backend, bos=bos if beside.adds_bos else None, eos=eos, ends=beside.ends)
 
 
@@ -202,6 +203,16 @@ def train(texts: Iterable[str], *, vocab_size: int) -> HFTokenizer:
     )
     backend.train_from_iterator(texts, trainer)
     return HFTokenizer(backend, bos=bos, eos=eos)
+
+
+def _flag(backend: tokenizers.Tokenizer, names: Collection[str]) -> None:
+    """Have the tokens of these names special, also where the tokenizer.json has them as text."""
+    added = {token.content: token for token in backend.get_added_tokens_decoder().values()}
+    for name in sorted(names):
+        token = added.get(name, tokenizers.AddedToken(name, normalized=False))
+        if not token.special and backend.token_to_id(name) is not None:
+            token.special = True
+            backend.add_special_tokens([token])
 
 
 def _spaced(backend: tokenizers.Tokenizer) -> str | None:
