@@ -1,8 +1,8 @@
 """Print a run's results and write them to WORKDIR/report: results.md, and Table 5 as table5.md and table5.csv.
 
 Accuracies with 95% intervals, paired tests, what became of the responses, use of programs, breakdowns; and the paper's
-Table 5 with the run's rows in it, each cell marked as the paper's or as measured here, each row of the paper's with what
-it takes to measure it.
+Table 5 with the run's rows in it, each cell marked as the paper's or as measured here, each of the paper's rows with
+what it takes to measure it.
 
 Example:
   dsmath report --workdir runs/demo
