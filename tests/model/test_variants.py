@@ -1,4 +1,4 @@
-"""What sets relatives of Llama apart, each alone and all at once: biases, partial and stretched rotary positions, a window.
+"""What sets relatives of Llama apart, alone and at once: biases, partial and stretched rotary positions, a window.
 
 Each equals the class of `transformers` that has it; with all of them on, what holds of plain Llama holds.
 """
@@ -106,8 +106,8 @@ def copied(model: transformers.PreTrainedModel, arch: Arch, *, neighbours: bool 
 
     all_layers = [layer(i) for i in range(arch.num_layers)]
     stacked = {name: np.stack([layer[name] for layer in all_layers]) for name in all_layers[0]}
-    ends = {"embed": "model.embed_tokens.weight", "norm": "model.norm.weight", "head": "lm_head.weight"}
-    return {name: state[theirs] for name, theirs in ends.items()} | {"layers": stacked}
+    outer = {"embed": "model.embed_tokens.weight", "norm": "model.norm.weight", "head": "lm_head.weight"}
+    return {name: state[theirs] for name, theirs in outer.items()} | {"layers": stacked}
 
 
 def llama(arch: Arch) -> transformers.PreTrainedModel:
@@ -233,7 +233,7 @@ def test_cached_is_full(params):
     got[2].append(hidden[:1])
     for i, row in enumerate(lanes):
         got[row].append(hidden[1 + 3 * i : 4 + 3 * i])
-    lengths = starts + [6, 6, 1]
+    lengths = starts + np.array([6, 6, 1])
     for _ in range(3):
         tokens = np.array([s[n] for s, n in zip(sequences, lengths, strict=True)])
         hidden, pool = step(pool, tokens, np.arange(3), lengths, ((3, 1),))
