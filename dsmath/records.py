@@ -164,6 +164,11 @@ class Trajectory:
         return "".join(piece.text for piece in self.response)
 
     @property
+    def last_program(self) -> Program | None:
+        """Of the response; None if it has none, as one has that is written after programs were given up."""
+        return self.programs[-1] if self.programs and not self.attempts else None
+
+    @property
     def generated_tokens(self) -> int | None:
         """By the model; None where the generator didn't tell them."""
         responses = (*(attempt.response for attempt in self.attempts), self.response)

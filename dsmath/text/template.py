@@ -34,6 +34,7 @@ class Special:
 Part = Special | str
 BEGIN = Special("")  # the tokenizer's begin-of-sequence token, where it has one
 APART = Special(" ")  # no token: the texts before and after it are encoded apart, each as one that begins
+EXAMPLES = Special("{examples}")  # no token: where few-shot examples go, which a user brings: dsmath/systems/fewshot.py
 
 
 def written(parts: Sequence[Part]) -> str:
