@@ -127,9 +127,7 @@ def _compiled(block: str, *, value: bool) -> list[types.CodeType]:
     if not (tree.body and isinstance(tree.body[-1], ast.Expr)):
         return [whole]
     typed_in = ast.Interactive([tree.body.pop()])
-    return [
-        compile(part, "<string>", mode, dont_inherit=True) for part, mode in ((tree, "exec"), (typed_in, "single"))
-    ]
+    return [compile(part, "<string>", mode, dont_inherit=True) for part, mode in ((tree, "exec"), (typed_in, "single"))]
 
 
 def _replay(blocks: list[str], names: dict, *, value: bool) -> None:

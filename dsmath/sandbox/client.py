@@ -73,9 +73,7 @@ class Sandbox:
             self.close()
             raise
 
-    def submit(
-        self, code: str, *, replay: Sequence[str] = (), value: bool = False
-    ) -> concurrent.futures.Future[Ran]:
+    def submit(self, code: str, *, replay: Sequence[str] = (), value: bool = False) -> concurrent.futures.Future[Ran]:
         """Queue a program. `replay` are earlier blocks that run first, in the same `__main__` and in silence.
 
         With `value`, a last statement that is an expression has its value printed, as a notebook does, unless it is

@@ -68,10 +68,11 @@ class Template:
 
         Where the model `asked` by what it wrote, that is its own; else the loop's.
         """
+        apart = self.output_before[-1:] if self.output_before[-1:] == (APART,) else ()
         return (
             (Source.MODEL if asked else Source.FRAME, self.asks),
             (Source.FRAME, self.output_before),
-            (Source.TOOL, (shown,)),
+            (Source.TOOL, (*apart, shown)),
             (Source.FRAME, self.output_after),
         )
 
