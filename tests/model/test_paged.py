@@ -40,9 +40,10 @@ STARTS = {
     "lanes": ([0, 1, 4, 5, 8, 20, ROOM * SIZE - 4, None], 4),
     "mixed": None,
 }
+WINDOWS = [None, 1, 6, SIZE + 5, 1000]
 
 
-def case(ways: paged.Paged, arch: Arch, kind: str, dtype, seed: int = 0) -> Case:
+def case(ways: paged.Paged, arch: Arch, kind: str, dtype, window: int | None, seed: int = 0) -> Case:
     """Pages in random order, written in three goes; the rest of the pool holds what nobody should read."""
     rng = np.random.default_rng(seed)
     if kind == "mixed":
@@ -72,7 +73,7 @@ def case(ways: paged.Paged, arch: Arch, kind: str, dtype, seed: int = 0) -> Case
 
     rows_T, at_T = spans.rows_T, np.asarray(spans.positions_T)
     whole = (x.astype(jnp.float32) for x in (q_RSNH, k_RSKH.swapaxes(1, 2), v_RSKH.swapaxes(1, 2)))
-    expected_RSNH = attention(*whole, Packed(jnp.ones((rows, S), int)))
+    expected_RSNH = attention(*whole, Packed(jnp.ones((rows, S), int), window))
     return Case(spans, layer, q_RSNH[rows_T, at_T], np.asarray(expected_RSNH)[rows_T, at_T], live[rows_T])
 
 
@@ -116,10 +117,11 @@ def interpreted(monkeypatch):
 
 @pytest.mark.parametrize("kind", STARTS)
 @pytest.mark.parametrize("heads", [(4, 4, 16), (6, 2, 8), (8, 1, 16)], ids=str)
-def test_plain_pages_are_plain_attention(kind, heads):
+@pytest.mark.parametrize("window", WINDOWS)
+def test_plain_pages_are_plain_attention(kind, heads, window):
     arch = arch_of(*heads)
-    made = case(paged.XLA, arch, kind, jnp.float32)
-    got = np.asarray(jax.jit(lambda q, layer: paged.XLA.attend(q, layer, made.spans))(made.q_TNH, made.layer))
+    made = case(paged.XLA, arch, kind, jnp.float32, window)
+    got = np.asarray(jax.jit(lambda q, layer: paged.XLA.attend(q, layer, made.spans, window))(made.q_TNH, made.layer))
     np.testing.assert_allclose(got[made.read_T], made.expected_TNH[made.read_T], atol=2e-6)
     assert np.isfinite(got).all()
 
@@ -130,9 +132,10 @@ def test_plain_pages_are_plain_attention(kind, heads):
     [((4, 4, 128), jnp.bfloat16, 0.02), ((8, 2, 128), jnp.float32, 3e-6), ((4, 4, 64), jnp.float32, 3e-6)],
     ids=str,
 )
-def test_the_kernel_is_plain_attention(kind, heads, dtype, atol, interpreted):
-    made = case(paged.KERNEL, arch_of(*heads), kind, dtype)
-    got = np.asarray(paged.KERNEL.attend(made.q_TNH, made.layer, made.spans), np.float32)
+@pytest.mark.parametrize("window", WINDOWS)
+def test_the_kernel_is_plain_attention(kind, heads, dtype, atol, window, interpreted):
+    made = case(paged.KERNEL, arch_of(*heads), kind, dtype, window)
+    got = np.asarray(paged.KERNEL.attend(made.q_TNH, made.layer, made.spans, window), np.float32)
     np.testing.assert_allclose(got[made.read_T], made.expected_TNH[made.read_T], atol=atol)
 
 
