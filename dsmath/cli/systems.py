@@ -28,15 +28,14 @@ def run(values: flags.FlagValues) -> list[dict[str, Any]]:
     rows = list(map(as_json, roster.SYSTEMS.values()))
     table = rich.table.Table(
         rich.table.Column("System", no_wrap=True),
-        rich.table.Column("Modes", no_wrap=True),
-        rich.table.Column("State", min_width=13),
         rich.table.Column("In Table 5; weights or model", overflow="fold"),
+        rich.table.Column("Modes; state"),
         box=rich.box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
     for row in rows:
         where = "\n".join(filter(None, (row["title"], row["weights"] or row["model"])))
-        table.add_row(row["name"], " ".join(row["modes"]), row["state"], where)
+        table.add_row(row["name"], where, f"{' '.join(row['modes'])}\n{row['state']}")
     rich.console.Console(file=sys.stderr if values.json else sys.stdout).print(table)
     return rows
 
