@@ -1,4 +1,4 @@
-"""Prompts and conversations to the byte, as written text in which special tokens stand by name; "^" is where one begins.
+"""Prompts and conversations to the byte, as written text in which special tokens stand by name and "^" begins.
 
 Written out by hand after what the systems' authors published, not computed from the records.
 """
@@ -10,6 +10,7 @@ import transformers
 from dsmath.model import smollm2
 from dsmath.records import Source
 from dsmath.systems import roster
+from dsmath.text import tokenizer
 from dsmath.text.template import BEGIN, EXAMPLES, Special, written
 
 EN, ZH = "How many?", "一共多少个？"
@@ -285,8 +286,6 @@ def test_smollm2s_prompt_is_what_its_own_chat_template_makes(tmp_path):
     """The template that comes with the weights, rendered by `transformers`."""
     path = smollm2.fetch()
     theirs = gguf.GGUFReader(path).fields["tokenizer.chat_template"].contents()
-    from dsmath.text import tokenizer
-
     tokenizer.from_gguf(path).save(tmp_path)
     rendering = transformers.AutoTokenizer.from_pretrained(tmp_path)
     rendering.chat_template = theirs

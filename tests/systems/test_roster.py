@@ -98,7 +98,9 @@ def test_every_way_can_be_asked_in_both_languages(name):
     for mode, way in ways(OPEN[name]):
         assert mode in MODES
         for lang in ("en", "zh"):
-            assert any("Q?" in part for part in way.template.prompt("Q?", lang=lang, mode=mode) if isinstance(part, str))
+            assert any(
+                "Q?" in part for part in way.template.prompt("Q?", lang=lang, mode=mode) if isinstance(part, str)
+            )
             if way.otherwise:
                 assert way.otherwise.prompt("Q?", lang=lang, mode="cot")
 
