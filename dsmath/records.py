@@ -128,6 +128,11 @@ class Attempt:
     response: tuple[Piece, ...]
     stop: Stop
 
+    @property
+    def text(self) -> str:
+        """The response, whoever wrote it."""
+        return "".join(piece.text for piece in self.response)
+
 
 @dataclasses.dataclass(frozen=True)
 class Trajectory:
