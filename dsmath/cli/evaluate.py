@@ -79,8 +79,10 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
     chosen = {name: getattr(values, name) for name in ("suites", "modes", "limit")}
     given = {name: tuple(v) if isinstance(v, list) else v for name, v in chosen.items() if v is not None}
     wanted = config.parse(config.Eval, dataclasses.asdict(need(settings.eval, "eval")) | given, path="config.eval")
-    if system is not None and values["config"].value is None:  # which else says how to sample
+    if system is not None and values["config"].value is None:  # which else says how to sample and how long programs run
         wanted = dataclasses.replace(wanted, temperature=system.temperature)
+        limits = dataclasses.replace(need(settings.sandbox, "sandbox"), timeout_s=None)
+        settings = dataclasses.replace(settings, sandbox=limits)
     settings = dataclasses.replace(settings, eval=wanted)
     asked = None if system is None else system.name
     console = rich.console.Console(file=sys.stderr if values.json else sys.stdout)

@@ -7,8 +7,15 @@ import pytest
 import transformers
 
 from dsmath.text import tokenizer
-from tests.cli.test_evaluate import TINY
 from tests.cli.test_runs import plain, refused
+
+CONFIG = """
+from dsmath import recipes
+
+def get_config():
+    limits = recipes.sandbox(timeout_s=3.0)
+    return recipes.experiment(mesh=recipes.mesh(), eval=recipes.evaluation(max_new=8), sandbox=limits)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +24,7 @@ def weights(tmp_path_factory) -> Path:
     tokenizer.train(["print(12 * 34)\nThe answer is 408."] * 4, vocab_size=300).save(folder)
     arch = transformers.LlamaConfig(
         vocab_size=320, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2,
-        max_position_embeddings=384, bos_token_id=0, eos_token_id=1,
+        max_position_embeddings=256, bos_token_id=0, eos_token_id=1,
     )  # fmt: skip
     transformers.LlamaForCausalLM(arch).save_pretrained(folder)
     return folder
@@ -43,8 +50,11 @@ def test_a_system_samples_at_its_own_temperature_unless_a_config_says_otherwise(
     assert (settings["temperature"], settings["max_new"], settings["rounds"]) == (0.8, 2048, 4)
     assert settings["sandbox.timeout_s"] == 5.0
     assert all(record["prompt"]["text"].startswith("### Problem: ") for record in records)
-    settings, _ = evaluated(weights, tmp_path / "config", *system, "--config", TINY)
-    assert (settings["system"], settings["temperature"]) == ("numinamath-7b-tir", 0.0)
+    config = tmp_path / "greedy.py"
+    config.write_text(CONFIG)
+    settings, _ = evaluated(weights, tmp_path / "config", *system, "--config", str(config))
+    assert (settings["system"], settings["temperature"], settings["max_new"]) == ("numinamath-7b-tir", 0.0, 8)
+    assert settings["sandbox.timeout_s"] == 3.0
 
 
 def test_a_journal_is_pinned_to_the_examples_before_its_questions(weights, tmp_path):
