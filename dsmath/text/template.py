@@ -110,11 +110,20 @@ TEMPLATES = {
 MESSAGES = Template("messages", system=(), before=(), after=(), end=None)
 
 
+OWN = "own"  # in place of a template's name: what the folder of weights comes with, see dsmath/text/chat_template.py
+
+
 def find(name: str) -> Template:
     """The template of that name. Raises UserError if there is none."""
     if name not in TEMPLATES:
-        raise UserError(f"no template is named {name!r}; expected one of: {', '.join(TEMPLATES)}")
+        raise UserError(f"no template is named {name!r}; expected one of: {', '.join([*TEMPLATES, OWN])}")
     return TEMPLATES[name]
+
+
+def check(name: str) -> None:
+    """Raise UserError for a name that is neither a template's nor OWN."""
+    if name != OWN:
+        find(name)
 
 
 def with_program(before: str, code: str, printed: str, after: str) -> tuple[Piece, ...]:
