@@ -108,8 +108,7 @@ def _notebook(name: str, max_new: int, shown) -> Protocol:
 
 
 IM_START, IM_END = Special("<|im_start|>"), Special("<|im_end|>")
-ACTION_START, ACTION_END = Special("<|action_start|>"), Special("<|action_end|>")
-INTERPRETER = Special("<|interpreter|>")
+INTERPRETER, ACTION_END = Special("<|interpreter|>"), Special("<|action_end|>")
 GUIDELINES = (
     "Integrate step-by-step reasoning and Python code to solve math problems using the following guidelines:\n"
     "- Analyze the question and write jupyter code to solve the problem;\n"

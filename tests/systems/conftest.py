@@ -34,7 +34,7 @@ def codec(tmp_path_factory) -> TokenCodec:
     )
     backend = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     templates = [way.template for system in SYSTEMS.values() for way in system.ways.values()]
-    ends = {template.end for template in templates if template.end}
+    ends = {template.end for template in templates if template.end} | {"<|action_start|>"}
     backend.add_special_tokens(sorted(set().union(*map(names, templates)) | ends))
     backend.save(str(folder / "tokenizer.json"))
     return TokenCodec(tokenizer.load(folder))
