@@ -13,6 +13,7 @@ Examples:
   dsmath evaluate --config configs/sft_7b.py --workdir WORKDIR --data_dir DATA --step 0
   dsmath evaluate --weights FOLDER --suites gsm8k,math --modes cot,tool --limit 100
   dsmath evaluate --system wizardmath-7b-v1.1 --weights FOLDER --suites gsm8k,math --modes cot
+  dsmath evaluate --system qwen-72b --weights FOLDER --examples EXAMPLES --suites gsm8k --modes cot
 """
 
 import contextlib
@@ -32,7 +33,7 @@ from dsmath.cli import experiment
 from dsmath.config import need
 from dsmath.error import UserError
 from dsmath.records import Trajectory
-from dsmath.systems import roster
+from dsmath.systems import fewshot, roster
 
 if TYPE_CHECKING:
     from dsmath.model.decoder import Params
@@ -48,6 +49,7 @@ def define(values: flags.FlagValues) -> None:
     experiment.define_step(values)
     experiment.define_weights(values, "HF folder to evaluate; needs no --config")
     flags.DEFINE_string("system", None, "whose way to ask it is, of `dsmath systems`, for --weights", values)
+    flags.DEFINE_string("examples", None, "folder of few-shot examples (dsmath/systems/fewshot.py)", values)
     flags.DEFINE_list("suites", None, "benchmarks, such as gsm8k,math", flag_values=values)
     flags.DEFINE_list("modes", None, "of cot, tool, pot", flag_values=values)
     flags.DEFINE_integer("limit", None, "problems per suite", flag_values=values)
@@ -66,18 +68,25 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
         run, settings = _of_folder(values, values.template if system is None else "reference")
         step = 0
         if system is not None:
-            ways = system.way
+            ways = fewshot.ways(system, None if values.examples is None else Path(values.examples))
     else:
         if system is not None:
             raise UserError(f"--system is {values.system}, without its --weights; a run keeps its own way to be asked")
         run, settings = experiment.run_to_decode(values)
         step = values.step
+    if values.examples and system is None:
+        raise UserError(f"--examples is {values.examples}, without the --system that is asked behind them")
     chosen = {name: getattr(values, name) for name in ("suites", "modes", "limit")}
     given = {name: tuple(v) if isinstance(v, list) else v for name, v in chosen.items() if v is not None}
     wanted = config.parse(config.Eval, dataclasses.asdict(need(settings.eval, "eval")) | given, path="config.eval")
+    if system is not None and values["config"].value is None:  # which else says how to sample and how long programs run
+        wanted = dataclasses.replace(wanted, temperature=system.temperature)
+        limits = dataclasses.replace(need(settings.sandbox, "sandbox"), timeout_s=None)
+        settings = dataclasses.replace(settings, sandbox=limits)
     settings = dataclasses.replace(settings, eval=wanted)
+    asked = None if system is None else system.name
     console = rich.console.Console(file=sys.stderr if values.json else sys.stdout)
-    return evaluate(settings, run, experiment.data_dir(values), step=step, console=console, ways=ways)
+    return evaluate(settings, run, experiment.data_dir(values), step=step, console=console, ways=ways, system=asked)
 
 
 def evaluate(
@@ -88,11 +97,13 @@ def evaluate(
     step: int | None,
     console: rich.console.Console,
     ways: "Ways | None" = None,
+    system: str | None = None,
     trained: "Params | None" = None,
 ) -> dict[str, Any]:
     """Evaluate one checkpoint on every suite and mode of the config, and show what came of it.
 
-    `ways` are a system's; None for those of the config. `trained` are the step's parameters, where they are at hand.
+    `ways` are those of a `system`, whose name journals are pinned to; None for those of the config. `trained` are the
+    step's parameters, where they are at hand.
     Of several processes, the first one scores; the others return no summary.
     """
     from dsmath.cli import subject
@@ -115,6 +126,8 @@ def evaluate(
         sandboxes = {each: stack.enter_context(Sandbox(each)) for each in set(limits_of.values())}
         grading = stack.enter_context(graders.Grading())
         loaded = subject.load(settings, run, step, ways, trained)
+        if system is not None:
+            loaded = dataclasses.replace(loaded, facts=loaded.facts | {"system": system})
         log.info("evaluating step %d of %s; the first dispatches compile", loaded.step, run.workdir)
         for problems, mode, way in tasks:
             budgets, sandbox = evaluation.with_budgets(wanted, way.protocol), sandboxes[limits_of[way.protocol.name]]

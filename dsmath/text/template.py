@@ -34,6 +34,7 @@ class Special:
 Part = Special | str
 BEGIN = Special("")  # the tokenizer's begin-of-sequence token, where it has one
 APART = Special(" ")  # no token: the texts before and after it are encoded apart, each as one that begins
+EXAMPLES = Special("{examples}")  # no token: where few-shot examples go, which a user brings: dsmath/systems/fewshot.py
 
 
 def written(parts: Sequence[Part]) -> str:
@@ -67,10 +68,11 @@ class Template:
 
         Where the model `asked` by what it wrote, that is its own; else the loop's.
         """
+        apart = self.output_before[-1:] if self.output_before[-1:] == (APART,) else ()
         return (
             (Source.MODEL if asked else Source.FRAME, self.asks),
             (Source.FRAME, self.output_before),
-            (Source.TOOL, (shown,)),
+            (Source.TOOL, (*apart, shown)),
             (Source.FRAME, self.output_after),
         )
 
