@@ -68,7 +68,8 @@ def open_weights(folder: Path) -> Weights:
         name, shape = laid.tensor_name(place), layout.shape_of(laid, arch, place)
         if name not in tensors:
             raise UserError(
-                f"{folder} has no tensor {name}, which its config.json calls for; is it a {family.model_type} checkpoint?"
+                f"{folder} has no tensor {name}, which its config.json calls for; "
+                f"is it a {family.model_type} checkpoint?"
             )
         if tensors[name].shape != shape:
             raise UserError(stacking.misfit(folder, name, tensors[name].shape, shape))

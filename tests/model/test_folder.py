@@ -114,12 +114,14 @@ def test_an_architecture_that_the_decoder_lacks_is_refused(folder, change, word)
 
 
 @pytest.mark.parametrize(("window", "positions"), [(None, 64), (64, 64), (128, 64), (16, 16)])
-def test_a_sliding_window_caps_the_positions_within_which_it_changes_nothing(folder, window, positions):
+def test_the_window_of_a_llama_caps_the_positions_within_which_it_changes_nothing(folder, window, positions):
+    """Some read it there, others don't; up to it, they agree."""
     path = folder / "config.json"
-    mistral = {"model_type": "mistral", "max_position_embeddings": 64, "sliding_window": window}
-    path.write_text(json.dumps(json.loads(path.read_text()) | mistral))
+    path.write_text(
+        json.dumps(json.loads(path.read_text()) | {"max_position_embeddings": 64, "sliding_window": window})
+    )
     arch = folders.read_arch(folder)
-    assert arch.max_positions == positions
+    assert (arch.max_positions, arch.window) == (positions, None)
     with pytest.raises(UserError, match=f"the model has {positions} positions"):
         Engine(None, arch, None, end_tokens=(), slots=1, cache_length=positions + 1, decode_steps=1)
 

@@ -1,4 +1,4 @@
-"""GLM-4 as `transformers` lays it out: biases on queries, keys and values, a part of each head turned, pairs adjacent."""
+"""GLM-4 as `transformers` lays it out: biased queries, keys and values, a part of each head turned, pairs adjacent."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Qwen, the first: fused queries, keys and values with a bias, and a feed-forward size that counts both inner halves."""
+"""Qwen, the first: fused queries, keys and values with a bias; the feed-forward size counts both inner matrices."""
 
 from pathlib import Path
 
