@@ -8,7 +8,7 @@ from dsmath.model.attention import Packed, attention, mask
 
 
 def test_packed_rows_see_their_own_segment_up_to_themselves():
-    visible = Packed(jnp.array([[1, 1, 2, 2, 0]]))
+    visible = Packed(jnp.array([[1, 1, 2, 2, 0]]), None)
     assert mask(visible, 5)[0].astype(int).tolist() == [
         [1, 0, 0, 0, 0],
         [1, 1, 0, 0, 0],
@@ -30,7 +30,7 @@ def test_in_bf16_scores_are_as_near_to_f32_as_their_inputs_allow():
     low = [x.astype(jnp.bfloat16) for x in (q, k, v)]
 
     def attend(q, k, v):
-        visible = Packed(jnp.ones((1, T), jnp.int32))
+        visible = Packed(jnp.ones((1, T), jnp.int32), None)
         return attention(q, k.swapaxes(1, 2), v.swapaxes(1, 2), visible).astype(jnp.float32)
 
     exact = attend(*(x.astype(jnp.float32) for x in low))
