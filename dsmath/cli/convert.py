@@ -2,7 +2,8 @@
 
 The first has config.json, generation_config.json, safetensors, the tokenizer, and a chat template that renders the
 prompt that the model was trained on. The model is the one that the run was trained with, in the layout of the HF folder
-that it started from, or in that of Llama; an earlier export in the folder is replaced. Several processes that share a mesh all run this; the first one writes.
+that it started from, or of Llama where there is none; an earlier export in the folder is replaced. Several processes
+that share a mesh all run this; the first one writes.
 
 Sharded weights are what config.start.weights may name instead of the HF folder: any number of hosts read their parts of
 them, from a bucket too. They are written a layer at a time, on any machine.

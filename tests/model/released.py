@@ -1,6 +1,6 @@
-"""Tiny random checkpoints in the layouts and under the names of released ones, and the peers that have the same weights.
+"""Tiny random checkpoints in the layouts and under the names of released ones, and peers that have the same weights.
 
-The peers are models of `transformers`. What is written here of layouts is written by hand, apart from dsmath/model/families.
+The peers are models of `transformers`. Layouts are written by hand here, apart from dsmath/model/families.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ import transformers
 
 State = dict[str, torch.Tensor]
 
-V, D, F, L, N, K, H = 200, 64, 96, 2, 4, 2, 16
+V, D, F, L, N, K, H = 320, 64, 96, 2, 4, 2, 16
 SIZES = {
     "vocab_size": V, "hidden_size": D, "intermediate_size": F, "num_hidden_layers": L, "num_attention_heads": N,
     "num_key_value_heads": K, "head_dim": H, "max_position_embeddings": 128,
@@ -176,7 +176,7 @@ def standard(kind: str, architecture: str, **more) -> dict:
 
 QWEN_CONFIG = {
     "architectures": ["QWenLMHeadModel"],
-    "auto_map": {"AutoConfig": "configuration_qwen.QWenConfig", "AutoModelForCausalLM": "modeling_qwen.QWenLMHeadModel"},
+    "auto_map": {"AutoConfig": "configuration_qwen.QWenConfig"},
     "attn_dropout_prob": 0.0, "bf16": False, "emb_dropout_prob": 0.0, "fp16": False, "fp32": False, "hidden_size": D,
     "intermediate_size": 2 * F, "initializer_range": 0.02, "kv_channels": H, "layer_norm_epsilon": 1e-06,
     "max_position_embeddings": 128, "model_type": "qwen", "no_bias": True, "num_attention_heads": N,

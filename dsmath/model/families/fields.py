@@ -97,7 +97,7 @@ class Family:
     def write_config(self, arch: Arch, like: Config, *, bos: int | None, eos: int, dtype: str) -> Config:
         """The config.json of an architecture, with what in `like` changes no model; `read_arch` is the inverse."""
         kept = {name: value for name, value in like.items() if name in self.fields.harmless - _OURS}
-        named = {"architectures": [self.architecture], "model_type": self.model_type}
+        named = {"architectures": [self.architecture], "model_type": self.model_type, "pad_token_id": None}
         own = {**self.write(arch), **self.fields.fixed, **self.fields.stated}
         return named | kept | own | {"bos_token_id": bos, "eos_token_id": eos, "torch_dtype": dtype}
 
