@@ -35,7 +35,7 @@ KINDS = {
 }
 DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}  # that an export may have
 # What an export may hold, and so what another one may replace.
-EXPORTED = ("*.safetensors", "*.json", "tokenizer.model", "chat_template.jinja")
+EXPORTED = ("*.safetensors", "*.json", "tokenizer.model", "*.tiktoken", "chat_template.jinja")
 
 
 def read_arch(folder: Path) -> Arch:
