@@ -180,14 +180,13 @@ def save(
             piece.make()
         return
     _require_replaceable(folder)
-    generation = {"bos_token_id": bos, "eos_token_id": eos, "do_sample": False}
     with runs.whole_folder(folder) as out:
         if save_tokenizer is not None:
             save_tokenizer(out)
         if chat_template is not None:
             (out / "chat_template.jinja").write_text(chat_template, encoding="utf-8")
         _write_json(out / "config.json", config)
-        _write_json(out / "generation_config.json", generation)
+        _write_generation(out / "generation_config.json", bos, eos)
         _write_weights(out, shards, DTYPES[dtype])
 
 
@@ -268,6 +267,16 @@ def _cast(piece: _Piece, dtype: np.dtype) -> np.ndarray:
     if dtype == np.float16 and not np.isfinite(values).all():
         raise UserError(f"{piece.name} has a number that float16 can't hold (over 65,504); choose --dtype=bfloat16")
     return values
+
+
+def _write_generation(path: Path, bos: int | None, eos: int) -> None:
+    """With the ends that the tokenizer has written there, behind the one that was trained."""
+    ends = json.loads(path.read_text(encoding="utf-8"))["eos_token_id"] if path.exists() else []
+    all_ends = list(dict.fromkeys((eos, *ends)))
+    _write_json(
+        path,
+        {"bos_token_id": bos, "eos_token_id": eos if len(all_ends) == 1 else all_ends, "do_sample": False},
+    )
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:

@@ -152,6 +152,16 @@ def test_a_folder_that_holds_something_else_is_left_alone(folder):
     assert (folder / "thesis.tex").read_text() == "all of it"
 
 
+def test_ends_that_the_tokenizer_writes_stay_beside_the_one_that_was_trained(tmp_path):
+    def save_tokenizer(folder):
+        (folder / "generation_config.json").write_text('{"eos_token_id": [5, 7]}')
+
+    for name, save, ends in (("one", None, 7), ("several", save_tokenizer, [7, 5])):
+        folders.save(tmp_path / name, random_params(SMALL), SMALL, bos=0, eos=7, dtype="float32", save_tokenizer=save)
+        found = json.loads((tmp_path / name / "generation_config.json").read_text())
+        assert found == {"bos_token_id": 0, "eos_token_id": ends, "do_sample": False}
+
+
 @pytest.mark.parametrize("umask", [0o022, 0o027])
 def test_files_are_as_readable_as_the_umask_says(tmp_path, umask):
     before = os.umask(umask)
