@@ -1,8 +1,9 @@
 """Write a run's checkpoint as an HF folder that `transformers` loads and serves, or an HF folder as sharded weights.
 
 The first has config.json, generation_config.json, safetensors, the tokenizer, and a chat template that renders the
-prompt that the model was trained on. The model is the one that the run was trained with; an earlier export in the
-folder is replaced. Several processes that share a mesh all run this; the first one writes.
+prompt that the model was trained on. The model is the one that the run was trained with, in the layout of the HF folder
+that it started from, or of Llama where there is none; an earlier export in the folder is replaced. Several processes
+that share a mesh all run this; the first one writes.
 
 Sharded weights are what config.start.weights may name instead of the HF folder: any number of hosts read their parts of
 them, from a bucket too. They are written a layer at a time, on any machine.
@@ -29,7 +30,9 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_string("weights", None, "HF folder to write as sharded weights, instead of a run", values)
     flags.DEFINE_string("out", None, "folder to write", values)
     experiment.define_step(values)
-    flags.DEFINE_enum("dtype", "bfloat16", ["bfloat16", "float32"], "type of the weights of an HF folder", values)
+    flags.DEFINE_enum(
+        "dtype", "bfloat16", ["bfloat16", "float32", "float16"], "type of the weights of an HF folder", values
+    )
 
 
 def run(values: flags.FlagValues) -> dict[str, Any]:
@@ -50,14 +53,15 @@ def _sharded(values: flags.FlagValues) -> dict[str, Any]:
 
 def _export(values: flags.FlagValues) -> dict[str, Any]:
     from dsmath.cli import subject
-    from dsmath.model import folder
+    from dsmath.model import folder, weights
     from dsmath.sharding import make_mesh
     from dsmath.text import codec
 
     runtime.start()
     run = experiment.run_of(values)
     settings = experiment.settings_of_run(values, run)
-    template = subject.template_of(need(settings.start, "start"))
+    start = need(settings.start, "start")
+    template = subject.template_of(start)
     step, arch, params = subject.open_step(settings, run, values.step, make_mesh(settings.mesh))
     tokens = subject.tokenizer(settings, run)
     folder.save(
@@ -67,6 +71,7 @@ def _export(values: flags.FlagValues) -> dict[str, Any]:
         bos=tokens.bos,
         eos=codec.end_token(template, tokens),
         dtype=values.dtype,
+        like=weights.folder_of(start.weights),
         save_tokenizer=tokens.save,
         chat_template=template.chat_template(),
     )

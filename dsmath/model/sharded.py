@@ -17,7 +17,8 @@ from dsmath.model.stacking import Weights
 
 LAYERS, ENDS = "layers", "ends"
 CHUNK_BYTES = 8 << 20  # of an array, the least that is read
-BESIDE = ("*.json", "tokenizer.model", "chat_template.jinja")  # what stands beside weights in an HF folder
+# What stands beside weights in an HF folder.
+BESIDE = ("*.json", "tokenizer.model", "*.tiktoken", "chat_template.jinja")
 
 
 def are_at(folder: Path) -> bool:

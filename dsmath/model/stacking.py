@@ -62,12 +62,17 @@ class Weights:
         for place, shape in places(self.arch):
             name, tensor = self.tensor(place)
             if tensor.shape != merged(place[-1], shape):
-                raise UserError(
-                    f"{self.of}: {name} is {list(tensor.shape)} but the architecture beside it makes it "
-                    f"{list(merged(place[-1], shape))}; weights and config are of different models"
-                )
+                raise UserError(misfit(self.of, name, tensor.shape, merged(place[-1], shape)))
             if tensor.dtype not in FLOATS:
                 raise UserError(f"{self.of}: {name} is none of the types {', '.join(map(str, FLOATS))}; convert it")
+
+
+def misfit(of: Path, name: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """What to say of a tensor whose shape isn't that of the architecture."""
+    return (
+        f"{of}: {name} is {list(found)} but the architecture beside it makes it {list(wanted)}; "
+        "weights and config are of different models"
+    )
 
 
 def places(arch: Arch) -> Iterator[tuple[Place, tuple[int, ...]]]:

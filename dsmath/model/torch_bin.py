@@ -141,6 +141,8 @@ def _members(archive: zipfile.ZipFile, file: io.BufferedReader) -> Iterator[tupl
     """Where the bytes of each member lie in the file: (offset, size)."""
     end = file.seek(0, io.SEEK_END)
     for info in archive.infolist():
+        if info.filename.startswith(("/", "\\")) or ".." in info.filename.replace("\\", "/").split("/"):
+            raise _Refused(f"{_plain(info.filename)} in it is a path that leads out of it")
         encrypted = info.flag_bits & 1
         if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size or encrypted:
             raise _Refused(f"{_plain(info.filename)} in it is compressed; expected a file as torch.save writes it")

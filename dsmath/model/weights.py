@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,11 @@ from dsmath.sharding import Rules
 log = logging.getLogger(__name__)
 
 RANDOM, SMOLLM2 = "random", "smollm2"
+
+
+def folder_of(source: str) -> Path | None:
+    """The folder with a config.json that start weights lie in, None where there is none."""
+    return None if source in (RANDOM, SMOLLM2) else storage.path(source)
 
 
 def arch_of(source: str, wanted: Arch | None) -> Arch:

@@ -114,12 +114,14 @@ def test_an_architecture_that_the_decoder_lacks_is_refused(folder, change, word)
 
 
 @pytest.mark.parametrize(("window", "positions"), [(None, 64), (64, 64), (128, 64), (16, 16)])
-def test_a_sliding_window_caps_the_positions_within_which_it_changes_nothing(folder, window, positions):
+def test_the_window_of_a_llama_caps_the_positions_within_which_it_changes_nothing(folder, window, positions):
+    """Some read it there, others don't; up to it, they agree."""
     path = folder / "config.json"
-    mistral = {"model_type": "mistral", "max_position_embeddings": 64, "sliding_window": window}
-    path.write_text(json.dumps(json.loads(path.read_text()) | mistral))
+    path.write_text(
+        json.dumps(json.loads(path.read_text()) | {"max_position_embeddings": 64, "sliding_window": window})
+    )
     arch = folders.read_arch(folder)
-    assert arch.max_positions == positions
+    assert (arch.max_positions, arch.window) == (positions, None)
     with pytest.raises(UserError, match=f"the model has {positions} positions"):
         Engine(None, arch, None, end_tokens=(), slots=1, cache_length=positions + 1, decode_steps=1)
 
@@ -148,6 +150,16 @@ def test_a_folder_that_holds_something_else_is_left_alone(folder):
     with pytest.raises(UserError, match=r"holds thesis.tex, which is no part of an export; choose another --out"):
         folders.save(folder, random_params(SMALL), SMALL, bos=0, eos=1, dtype="float32")
     assert (folder / "thesis.tex").read_text() == "all of it"
+
+
+def test_ends_that_the_tokenizer_writes_stay_beside_the_one_that_was_trained(tmp_path):
+    def save_tokenizer(folder):
+        (folder / "generation_config.json").write_text('{"eos_token_id": [5, 7]}')
+
+    for name, save, ends in (("one", None, 7), ("several", save_tokenizer, [7, 5])):
+        folders.save(tmp_path / name, random_params(SMALL), SMALL, bos=0, eos=7, dtype="float32", save_tokenizer=save)
+        found = json.loads((tmp_path / name / "generation_config.json").read_text())
+        assert found == {"bos_token_id": 0, "eos_token_id": ends, "do_sample": False}
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o027])

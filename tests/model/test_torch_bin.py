@@ -29,6 +29,12 @@ def equal(ours, theirs: torch.Tensor) -> bool:
 
 
 BASE = torch.arange(600.0).reshape(20, 30)
+
+
+class Weight(torch.nn.Parameter):
+    """A parameter of a type of one's own."""
+
+
 TAGGED = torch.randn(3, 2)
 TAGGED.note = "an attribute, for which torch rebuilds by way of its type"
 TENSORS = {
@@ -44,6 +50,8 @@ TENSORS = {
     "scalar": torch.tensor(3.0),
     "empty": torch.zeros(0, 3),
     "parameter": torch.nn.Parameter(torch.randn(3, 2)),
+    "parameter_of_a_larger_storage": torch.nn.Parameter(torch.randn(50, 4).bfloat16()[7:11]),
+    "parameter_of_another_type": Weight(torch.randn(3, 2)),
     "tagged": TAGGED,
 }
 
@@ -138,6 +146,8 @@ TUPLES = b"K\x01" + b"".join(b"\x85q%c0h%c" % (i, i) + b"h%c\x86" % i for i in r
         (Call(exec, f"open({MARK!r}, 'w')"), "exec"),
         (Call(getattr, "x", "upper"), "getattr"),
         (Call(builtins.open, MARK, "w"), "open"),
+        (Call(pickle.loads, pickle.dumps(Call(os.system, f"touch {MARK}"))), "pickle.loads"),
+        (Call(torch.storage._load_from_bytes, b"x"), "torch.storage._load_from_bytes"),
         (functools.partial(print), "functools.partial"),
         (torch.load, "torch.serialization.load"),
         (torch.nn.Linear(2, 2), "torch.nn.modules.linear.Linear"),
@@ -204,6 +214,7 @@ def test_a_pickle_that_is_none_of_tensors_is_refused_at_once(tmp_path, data, wor
         (tensor(shape=(4,)), "none"),
         (tensor(storage="0"), "none"),
         (tensor(storage=Storage("storage", torch.FloatStorage, "0", "cpu", 25)), "too few for 25 elements"),
+        (tensor(storage=Storage("storage", torch.FloatStorage, "0", "cpu", 1 << 38)), "too few for 274,877,906,944"),
         (tensor(storage=Storage("storage", torch.FloatStorage, "0", "cpu", -1)), "too few"),
         (tensor(storage=Storage("storage", torch.FloatStorage, "1", "cpu", 24)), "a storage"),
         (tensor(storage=Storage("storage", torch.FloatStorage, "../data.pkl", "cpu", 1)), "a storage"),
@@ -215,6 +226,27 @@ def test_a_pickle_that_is_none_of_tensors_is_refused_at_once(tmp_path, data, wor
 )
 def test_a_tensor_that_lies_outside_of_its_storage_is_refused(tmp_path, value, word):
     assert word in refusal(archive(tmp_path / "x.bin", pickled({"a": value})))
+
+
+def test_the_older_format_is_refused_and_not_executed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    hostile = {"a": Call(os.system, f"touch {MARK}")}
+    torch.save(hostile, tmp_path / "x.bin", _use_new_zipfile_serialization=False)
+    assert "torch.save (1.6 or newer)" in refusal(tmp_path / "x.bin")
+    (tmp_path / "x.bin").write_bytes(pickle.dumps(hostile))
+    assert "torch.save (1.6 or newer)" in refusal(tmp_path / "x.bin")
+    assert not (tmp_path / MARK).exists()
+
+
+@pytest.mark.parametrize("name", ["../../outside", "/outside", "archive/data/../../../outside", "archive\\..\\outside"])
+def test_a_path_that_leads_out_of_the_archive_is_refused_and_written_nowhere(tmp_path, name):
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    path = archive(folder / "x.bin", pickled({"a": tensor()}))
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr(name, b"")
+    assert "leads out of it" in refusal(path)
+    assert [p.name for p in sorted(tmp_path.rglob("*"))] == ["a", "b", "x.bin"]
 
 
 def test_a_file_that_is_no_whole_archive_is_refused(tmp_path):

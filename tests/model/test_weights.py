@@ -20,7 +20,8 @@ import transformers
 
 from dsmath.config import Arch, Mesh
 from dsmath.error import UserError
-from dsmath.model import decoder, folder, llama, sharded, smollm2, stacking, weights
+from dsmath.model import decoder, folder, sharded, smollm2, stacking, weights
+from dsmath.model.families import layout, llama
 from dsmath.model.fingerprint import fingerprint
 from dsmath.sharding import DECODING, TRAINING, make_mesh, shardings
 from tests.conftest import ROOT
@@ -74,7 +75,7 @@ def test_parameters_are_those_that_transformers_loads(kind, published):
     arch, params = load(published / kind)
     model = transformers.AutoModelForCausalLM.from_pretrained(published / kind, dtype=torch.float32)
     state = model.state_dict()
-    named = {llama.tensor_name(place): make() for place, _, make in stacking.pieces(arch, params)}
+    named = {name: make() for name, _, make in layout.pieces(llama.layout(arch), arch, params)}
     assert named.keys() == state.keys()
     assert [name for name in named if not np.array_equal(named[name], state[name].numpy())] == []
 
@@ -193,7 +194,7 @@ def test_published_files_come_back_byte_for_byte(shard, theirs, tmp_path, monkey
 def test_a_file_is_the_one_that_the_library_writes(published, tmp_path):
     arch, params = load(published / "bin")
     folder.save(tmp_path / "ours", params, arch, bos=1, eos=2, dtype="float32")
-    named = {llama.tensor_name(place): make() for place, _, make in stacking.pieces(arch, params)}
+    named = {name: make() for name, _, make in layout.pieces(llama.layout(arch), arch, params)}
     safetensors.numpy.save_file(named, tmp_path / "library.safetensors", metadata={"format": "pt"})
     assert (tmp_path / "ours" / folder.SINGLE).read_bytes() == (tmp_path / "library.safetensors").read_bytes()
 
