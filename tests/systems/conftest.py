@@ -29,7 +29,7 @@ def names(template: Template) -> set[str]:
 @pytest.fixture(scope="session")
 def codec(tmp_path_factory) -> TokenCodec:
     folder = tmp_path_factory.mktemp("tokenizer")
-    tokenizer.train(["user assistant system print(12)\n```python\n``` \\boxed{42} is it"] * 4, vocab_size=320).save(
+    tokenizer.train(["user assistant system print(12)\n```python\n``` \\boxed{42} is it"] * 4, vocab_size=280).save(
         folder
     )
     backend = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
