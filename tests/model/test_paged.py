@@ -38,7 +38,7 @@ def arch_of(heads: int, kv_heads: int, head_dim: int) -> Arch:
 STARTS = {
     "singles": ([0, 3, 7, 8, 9, 16, ROOM * SIZE - 1, None], 1),
     "lanes": ([0, 1, 4, 5, 8, 20, ROOM * SIZE - 4, None], 4),
-    "late": ([21, 30, None, 25], 3),
+    "late": ([24, 28, None, 25], 3),
     "mixed": None,
 }
 
