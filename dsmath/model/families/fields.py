@@ -21,15 +21,10 @@ HARMLESS = frozenset(
         *("attn_implementation", "torchscript"),
     }
 )
-# Of these an export writes its own.
+# Of these an export says its own or nothing; its tokenizer's files say of what class that is.
 _OURS = {
-    "_name_or_path",
-    "_commit_hash",
-    "transformers_version",
-    "torch_dtype",
-    "dtype",
-    "bos_token_id",
-    "eos_token_id",
+    *("_name_or_path", "_commit_hash", "transformers_version", "torch_dtype", "dtype", "tokenizer_class"),
+    *("bos_token_id", "eos_token_id"),
 }
 
 # As most families name them.
