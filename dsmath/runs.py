@@ -187,13 +187,30 @@ def pin(path: Path, settings: Mapping[str, Any], *, free: Collection[str] = ()) 
 def require_same(
     folder: Path, before: Mapping[str, Any], now: Mapping[str, Any], *, free: Collection[str] = ()
 ) -> None:
-    """Raise UserError with the first setting, of flat ones, that isn't what `folder` was begun with."""
-    for name in sorted(before.keys() & now.keys()):
-        if before[name] != now[name] and not any(name == part or name.startswith(f"{part}.") for part in free):
+    """Raise UserError with the first setting, of flat ones, that isn't what `folder` was begun with.
+
+    One that only one side has is no difference, unless the other side has settings below it.
+    """
+    for name in sorted(before.keys() | now.keys()):
+        was, is_now = (_under(name, settings) for settings in (before, now))
+        if _ABSENT in (was, is_now) or was == is_now:
+            continue
+        if not any(name == part or name.startswith(f"{part}.") for part in free):
             raise UserError(
-                f"{folder} was begun with {name} = {before[name]!r}, now it is {now[name]!r}; set it back, or choose "
-                "another folder to begin anew"
+                f"{folder} was begun with {name} = {was!r}, now it is {is_now!r}; set it back, or choose another "
+                "folder to begin anew"
             )
+
+
+_ABSENT = object()
+
+
+def _under(name: str, settings: Mapping[str, Any]) -> Any:
+    """A flat setting, or those below its name, of which one stands for a section."""
+    if name in settings:
+        return settings[name]
+    below = {key.removeprefix(f"{name}."): value for key, value in settings.items() if key.startswith(f"{name}.")}
+    return below or _ABSENT
 
 
 def read_pinned(path: Path) -> dict[str, Any]:
