@@ -1,10 +1,10 @@
 """All systems by name."""
 
 from dsmath.error import UserError
-from dsmath.systems import alpaca
+from dsmath.systems import alpaca, served
 from dsmath.systems.system import System
 
-SYSTEMS = {system.name: system for system in (*alpaca.SYSTEMS,)}
+SYSTEMS = {system.name: system for system in (*alpaca.SYSTEMS, *served.SYSTEMS)}
 
 
 def find(name: str) -> System:

@@ -107,6 +107,19 @@ TEMPLATES = {
 # A question and its instruction alone, for a server that lays out the conversation by itself.
 MESSAGES = Template("messages", system=(), before=(), after=(), end=None)
 
+# The same where a program comes as the call of a function, or of a tool that the server has: nothing is written to ask.
+CALL = Special("a call")
+FUNCTIONS = Template(
+    "functions",
+    system=(),
+    before=(),
+    after=(),
+    end=None,
+    stops=(CALL,),
+    asks=(),
+    output_before=(f"{OUTPUT_FENCE}\n",),
+)
+
 
 def find(name: str) -> Template:
     """The template of that name. Raises UserError if there is none."""
