@@ -117,7 +117,7 @@ FUNCTIONS = Template(
     end=None,
     stops=(CALL,),
     asks=(),
-    output_before=(f"{OUTPUT_FENCE}\n",),
+    output_before=(f"\n{OUTPUT_FENCE}\n",),
 )
 
 

@@ -85,10 +85,10 @@ class FunctionTalk:
         code, wrong = _code(name, arguments)
         lead = f"{content.rstrip()}\n" if content.strip() else ""
         if not wrong:
-            text = f"{lead}{program(code)}\n"
+            text = f"{lead}{program(code)}"
             return self._done(Completion(self._request.id, Piece(Source.MODEL, text), (), Stop.TEXT))
         called = json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False)
-        self._before += shown(f"{lead}{FENCE}json\n{called}\n{FENCE}\n", wrong)
+        self._before += shown(f"{lead}{FENCE}json\n{called}\n{FENCE}", wrong)
         self._answer(wrong)
         self._bad_calls += 1
         if self._bad_calls <= MOST_BAD_CALLS:
@@ -152,7 +152,7 @@ def shown(text: str, output: str) -> list[Piece]:
     """A text of the model, and what it was shown behind it."""
     return [
         Piece(Source.MODEL, text),
-        Piece(Source.FRAME, f"{OUTPUT_FENCE}\n"),
+        Piece(Source.FRAME, f"\n{OUTPUT_FENCE}\n"),
         Piece(Source.TOOL, output),
         Piece(Source.FRAME, f"\n{FENCE}\n"),
     ]
@@ -197,7 +197,7 @@ class ResponsesTalk:
                 pieces.append(Piece(Source.MODEL, text_of(item.get("content"))))
             elif item.get("type") == "code_interpreter_call":
                 ran = _ran(item)
-                pieces += shown(f"\n{program(ran.code)}\n", ran.shown)
+                pieces += shown(f"\n{program(ran.code)}", ran.shown)
                 programs.append(ran)
         last = pieces.pop() if pieces and pieces[-1].source is Source.MODEL else Piece(Source.MODEL, "")
         details = value.get("incomplete_details")
