@@ -81,7 +81,8 @@ class Remote:
         self._row = 0  # of exhausted requests, since the last answer
         self._end: BaseException | None = None  # what the next poll raises: what ended before it is returned first
         self._talks: dict[str, Talk] = {}
-        self._unknown: set[str] = set()  # settings that the server doesn't know; written in the loop's thread alone
+        self._mend: UserError | None = None  # after which nothing more is sent; of the loop's thread, as `_unknown`
+        self._unknown: set[str] = set()  # settings that the server doesn't know
         self._loop = asyncio.new_event_loop()
         self._slots = asyncio.Semaphore(concurrency)
         self._thread = threading.Thread(target=self._loop.run_forever, name="remote", daemon=True)
@@ -133,8 +134,8 @@ class Remote:
     def poll(self) -> list[Completion]:
         """What ended. Raises UserError for what a person has to mend, Preempted for a server that is gone."""
         completions: list[Completion] = []
-        timeout = NEWS_S if self._running else 0.0
-        while self._running and self._end is None:
+        timeout = NEWS_S if self._running and self._end is None else 0.0
+        while self._running:
             try:
                 ended = self._ended.get(timeout=timeout) if timeout else self._ended.get_nowait()
             except queue.Empty:
@@ -142,7 +143,7 @@ class Remote:
             timeout = 0.0
             self._running -= 1
             if isinstance(ended, BaseException):
-                self._end = ended
+                self._end = self._end or ended
             elif isinstance(ended, _Exhausted):
                 self._hold_back(ended)
             else:
@@ -192,12 +193,17 @@ class Remote:
                     pass
         except _Unanswered as e:
             return self._unanswered(request, e, spent)
+        except UserError as e:
+            self._mend = self._mend or e
+            raise
         return dataclasses.replace(completion, usage=spent.usage)
 
     async def _ask(self, talk: Talk, spent: "_Spent") -> Completion | None:
         """Post until there is an answer. Raises _Unanswered if there is none, UserError if there never will be."""
         tries = 0
         while True:
+            if self._mend is not None:
+                raise self._mend
             body = self._known(talk.body())
             value = None
             try:
