@@ -53,7 +53,9 @@ def define(values: flags.FlagValues) -> None:
     experiment.define_data_dir(values)
     experiment.define_step(values)
     experiment.define_weights(values, "HF folder to evaluate; needs no --config")
-    flags.DEFINE_string("system", None, "whose way to ask it is, of `dsmath systems`, for --weights", values)
+    flags.DEFINE_string(
+        "system", None, "whose way to ask it is, of `dsmath systems`, for --weights or a server", values
+    )
     flags.DEFINE_list("suites", None, "benchmarks, such as gsm8k,math", flag_values=values)
     flags.DEFINE_list("modes", None, "of cot, tool, pot", flag_values=values)
     flags.DEFINE_integer("limit", None, "problems per suite", flag_values=values)

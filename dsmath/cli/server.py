@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from dsmath.rollout.evaluation import Subject
     from dsmath.rollout.ways import Ways
 
-LEAST_SLOTS = 8  # responses that are under way are twice as many, so that a server that is gone is known to be
+# Twice as many responses are under way, which has to be more than the unanswered ones that tell that a server is gone.
+LEAST_SLOTS = 3
+
+OURS = (
+    *("model", "api", "functions", "prefill", "key_env", "concurrency", "temperature", "max_new", "price", "budget"),
+    *("tries", "backoff_s", "request_s"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,20 +46,26 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_enum("api", None, ["chat", "completions", "responses"], "of the server; chat, if nothing says", values)
     flags.DEFINE_bool("functions", False, "in mode tool, our sandbox is a function that the model calls", values)
     flags.DEFINE_bool("prefill", False, "the server goes on with an unfinished message, as vLLM and SGLang do", values)
-    flags.DEFINE_string("key_env", None, "environment variable with the key; sent to --server and nobody else", values)
-    flags.DEFINE_integer("concurrency", 8, "requests that the server works on at a time", 1, flag_values=values)
-    flags.DEFINE_float("temperature", None, "for a server that doesn't take the default, 0", 0, flag_values=values)
-    flags.DEFINE_integer("max_new", None, "tokens per request, hidden reasoning included", 1, flag_values=values)
+    flags.DEFINE_string("key_env", None, "environment variable with the key; it goes to the server alone", values)
+    flags.DEFINE_integer("concurrency", 8, "requests to the server at a time (8)", 1, flag_values=values)
+    flags.DEFINE_float("temperature", None, "of a server's model (0)", 0, flag_values=values)
+    flags.DEFINE_integer(
+        "max_new", None, "tokens a server may answer, hidden reasoning included", 1, flag_values=values
+    )
     flags.DEFINE_list("price", None, "dollars per million tokens asked and answered, such as 2.5,10", values)
-    flags.DEFINE_float("budget", None, "dollars after which nothing is begun; needs --price", 0, flag_values=values)
-    flags.DEFINE_integer("tries", 8, "of a request before it counts as failed", 1, flag_values=values)
-    flags.DEFINE_float("backoff_s", 1.0, "seconds before the second try, doubled for each", flag_values=values)
-    flags.DEFINE_float("request_s", 600.0, "seconds for the whole of an answer", 0.01, flag_values=values)
+    flags.DEFINE_float("budget", None, "dollars after which nothing more is begun", 0, flag_values=values)
+    flags.DEFINE_integer("tries", 8, "of a request before it counts as failed (8)", 1, flag_values=values)
+    flags.DEFINE_float("backoff_s", 1.0, "seconds before a second try, then twice as many (1)", 0, flag_values=values)
+    flags.DEFINE_float("request_s", 600.0, "seconds for the whole of an answer (600)", 0.01, flag_values=values)
 
 
 def is_asked(values: flags.FlagValues, system: System | None) -> bool:
-    """Whether the flags ask for a server."""
-    return bool(values.server) or (system is not None and system.served is not None)
+    """Whether the flags ask for a server. Raises UserError where some do that need one."""
+    if values.server or (system is not None and system.served is not None):
+        return True
+    if given := [name for name in OURS if values[name].present]:
+        raise UserError(f"--{given[0]} is for a server; expected its base URL by --server, or a closed --system")
+    return False
 
 
 def asked(values: flags.FlagValues, system: System | None) -> Asked:
@@ -65,7 +77,7 @@ def asked(values: flags.FlagValues, system: System | None) -> Asked:
     name, key = _key(values, system, endpoint.url)
     price = _price(values)
     settings = _settings(values, system)
-    if not values.workdir and not (folder := endpoint.model.replace("/", "-").lstrip(".")):
+    if not values.workdir and not (folder := endpoint.model.replace("/", "-").strip("-.")):
         raise UserError(f"--model is {endpoint.model!r}, which names no folder; give one by --workdir")
     run = runs.Run(values.workdir or Path("runs") / folder)
     if run.config.exists():

@@ -145,33 +145,31 @@ class Remote:
             if isinstance(ended, BaseException):
                 self._end = self._end or ended
             elif isinstance(ended, _Exhausted):
-                self._hold_back(ended)
+                self._exhausted.append(ended)
+                self._row += 1
             else:
                 completions += [each.completion for each in self._exhausted]
                 completions.append(ended)
                 self._exhausted, self._row = [], 0
-        if self._exhausted and not self._running and not completions and self._end is None:
+        if self._row >= GONE and self._exhausted:
+            self._end = self._end or self._gone()
+        elif self._exhausted and not self._running and not completions:
             completions = self._last_words()
         if self._end is not None and not completions:
             raise self._end
         return completions
 
-    def _hold_back(self, ended: _Exhausted) -> None:
-        """Keep back what wasn't answered until the next answer comes; too many in a row end it all."""
-        self._exhausted.append(ended)
-        self._row += 1
-        if self._row < GONE:
-            return
-        reason = ended.completion.reason
+    def _gone(self) -> UserError | Preempted:
+        """What too many unanswered requests in a row end in."""
+        reason = self._exhausted[-1].completion.reason
         if all(each.meaning is Meaning.WRONG for each in self._exhausted):
-            self._end = UserError(
+            return UserError(
                 f"{self.endpoint.url} refused the last {self._row} requests: {reason}; see --api, --functions, --model"
             )
-        else:
-            self._end = Preempted(
-                f"{self.endpoint.url} is gone: none of the last {self._row} requests was answered ({reason}); "
-                "the same command goes on from here"
-            )
+        return Preempted(
+            f"{self.endpoint.url} is gone: none of the last {self._row} requests was answered ({reason}); "
+            "the same command goes on from here"
+        )
 
     def _last_words(self) -> list[Completion]:
         """What is held back when nothing else is under way: failures, if the server was there to fail."""
