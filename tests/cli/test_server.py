@@ -270,6 +270,22 @@ def test_an_open_system_behind_a_server_is_asked_in_its_own_words(tmp_path):
     assert server.seen[0].body["stop"] == ["Instruction:", "Instruction", "Response:", "Response"]
 
 
+def test_a_server_that_runs_programs_itself(tmp_path):
+    def answer(seen: Seen, number: int) -> Reply:
+        gold = gold_of(seen)
+        outputs = [{"type": "logs", "logs": f"{gold}\n"}]
+        ran = {"type": "code_interpreter_call", "code": f"print({gold!r})", "outputs": outputs, "status": "completed"}
+        said = {"type": "message", "content": [{"type": "output_text", "text": f"It is \\boxed{{{gold}}}."}]}
+        return Reply({"output": [ran, said], "usage": {"input_tokens": 7, "output_tokens": 9}})
+
+    with serving(answer) as server:
+        (summary,) = within(*flags_of(server, tmp_path, "--system", "gpt-4-code-interpreter", limit=4))["summaries"]
+    assert {seen.path for seen in server.seen} == {"/v1/responses"}
+    assert (summary["mode"], summary["protocol"], summary["correct"]) == ("tool", "hosted", 4)
+    assert (summary["tools"]["programs"], summary["tools"]["program_correct"]) == (4, 4)
+    assert summary["sandbox"] == ["server"], "nothing ran here"
+
+
 def test_every_closed_system_of_the_table_says_whether_it_can_be_asked():
     closed = {system.title: system for system in roster.SYSTEMS.values() if system.served}
     table = {"GPT-4", "GPT-3.5", "GPT-4 Code Interpreter", "Gemini Ultra", "Gemini Pro", "Inflection-2", "Grok-1"}

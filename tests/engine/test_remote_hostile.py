@@ -1,11 +1,13 @@
 """A server that does all that servers do, and worse: each request ends in one answer or one failure."""
 
+import contextlib
 import dataclasses
 import email.utils
 import json
 import logging
 import random
 import socket
+import threading
 import time
 
 import pytest
@@ -60,8 +62,22 @@ def test_what_is_no_answer_is_asked_again(kind):
     assert completion.usage.prompt_tokens == (20 if kind == "content of numbers" else 10)
 
 
-@pytest.mark.parametrize("kind", ["broken", "cut", "drip", "silent", "no json", "huge", "no choices"])
-def test_what_is_never_answered_is_one_failure_with_its_reason(kind):
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("broken", "HTTP 500: no"),
+        ("cut", "ProtocolError"),
+        ("drip", "no whole answer within 0.3 s"),
+        ("silent", "no whole answer within 0.3 s"),
+        ("no json", "HTTP 200, application/json, no JSON"),
+        ("html", "HTTP 200, text/html, no JSON"),
+        ("huge", "an answer of over 16 MiB"),
+        ("compressed", "an answer in gzip, which nobody asked for"),
+        ("no choices", "an answer without choices"),
+        ("elsewhere for now", "HTTP 302 to http://127.0.0.1:9/v1, which is not followed"),
+    ],
+)
+def test_what_is_never_answered_is_one_failure_with_its_reason(kind, reason):
     """Others are answered, so that the server is there."""
     answer = lambda seen, n: WORSE[kind] if question_of(seen) == "bad" else chat("42")  # noqa: E731
     with serving(answer) as server:
@@ -71,13 +87,40 @@ def test_what_is_never_answered_is_one_failure_with_its_reason(kind):
         generator.close()
     bad = found.pop("bad")
     assert (bad.stop, bad.piece.text, bad.usage.requests) == (Stop.FAILED, "", 2)
-    assert "asked 2 times" in bad.reason
+    assert reason in bad.reason
+    assert bad.reason.endswith("(asked 2 times)")
     assert {completion.stop for completion in found.values()} == {Stop.END}
 
 
 def poll_on(generator: Remote, found: list) -> None:
     while not generator.idle:
         found += generator.poll()
+
+
+def test_headers_that_drip_are_given_up_too():
+    """No single read of them takes long."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def drip():
+        connection, _ = listening.accept()
+        with contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nx: ")
+            while True:
+                connection.sendall(b"x")
+                time.sleep(0.02)
+
+    threading.Thread(target=drip, daemon=True).start()
+    once = dataclasses.replace(SHORT, tries=1)
+    generator = remote(Server(f"http://127.0.0.1:{listening.getsockname()[1]}/v1"), patience=once)
+    (completion,) = run(generator, 1)
+    generator.close()
+    listening.close()
+    assert (completion.stop, completion.reason) == (Stop.FAILED, "no whole answer within 0.3 s")
+
+
+def test_half_a_character_can_be_written_down_and_sent_on():
+    completion, _ = ask(Reply(b'{"choices": [{"message": {"content": "\\ud83d 42"}}]}'))
+    assert completion.piece.text.encode().endswith(b" 42")
 
 
 def run(generator: Remote, count: int) -> list:

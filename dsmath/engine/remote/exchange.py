@@ -120,7 +120,7 @@ class Exchange:
 
     def _hidden(self, value: Any) -> Any:
         if isinstance(value, str):
-            return self.hide(value)
+            return self.hide(value if value.isascii() else value.encode(errors="replace").decode())  # half a character
         if isinstance(value, list):
             return [self._hidden(each) for each in value]
         if isinstance(value, dict):
