@@ -8,72 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsmath.engine.remote.asking import Remote
 from dsmath.engine.remote.calling import FunctionTalk, ResponsesTalk
 from dsmath.engine.remote.exchange import Failed
 from dsmath.engine.remote.retrying import Patience
 from dsmath.engine.remote.talk import ChatTalk, Endpoint, Price, TextTalk, usage_of, used
-from dsmath.records import Exit, Piece, Source, Stop
-from dsmath.rollout import protocols
-from dsmath.rollout.rollout import Setup, rollout
+from dsmath.records import Piece, Source, Stop
 from dsmath.sandbox.client import Sandbox
 from dsmath.text import template as templates
-from dsmath.text.generator import Completion, Request, Sampling
-from tests.engine.served import Reply, call, chat, error, question_of, serving, text
+from dsmath.text.generator import Sampling
+from tests.engine.asked import PROMPT, answers, ask, remote, request, solve
+from tests.engine.served import Reply, chat, error, question_of, serving, text
 from tests.rollout.conftest import LIMITS
-from tests.rollout.scripted import problem
-
-GREEDY = Sampling(0.0, 1.0, None, 7)
-QUICK = Patience(tries=4, backoff_s=0.01, longest_backoff_s=0.05, total_s=5.0)
-PROMPT = Piece(Source.PROMPT, "What is 6 * 7?")
 
 
 @pytest.fixture(scope="module")
 def sandbox():
     with Sandbox(LIMITS) as sandbox:
         yield sandbox
-
-
-def remote(server, api="chat", *, patience=QUICK, concurrency=4, key="", **changes) -> Remote:
-    options = {name: changes.pop(name) for name in ("price", "told", "key_name") if name in changes}
-    return Remote(Endpoint(server.url, "m", api, **changes), key, concurrency=concurrency, patience=patience, **options)
-
-
-def request(*pieces: Piece, id="p", stop=(), ends=(), sampling=GREEDY, hold=False, max_new=64) -> Request:
-    return Request(id, pieces or (PROMPT,), max_new, stop, sampling, hold, ends)
-
-
-def answers(generator: Remote, *requests: Request) -> dict[str, Completion]:
-    """What came of requests, each exactly once."""
-    found = []
-    for each in requests:
-        generator.submit(each)
-    while not generator.idle:
-        found += generator.poll()
-    assert sorted(c.id for c in found) == sorted(r.id for r in requests)
-    return {completion.id: completion for completion in found}
-
-
-def ask(answer, api="chat", *pieces: Piece, **changes) -> tuple[Completion, list[dict]]:
-    """What came of one request, and the bodies that were posted for it."""
-    options = {name: changes.pop(name) for name in ("prefill", "price", "patience") if name in changes}
-    with serving(answer if callable(answer) else lambda seen, n: answer) as server:
-        generator = remote(server, api, **options)
-        (completion,) = answers(generator, request(*pieces, **changes)).values()
-        generator.close()
-        return completion, [seen.body for seen in server.seen]
-
-
-def solve(answer, sandbox, mode="tool", protocol="strict", template=templates.MESSAGES, **changes):
-    """The trajectory of one problem, and the bodies that were posted for it."""
-    found = protocols.find(protocol)
-    setup = Setup(template, found, mode, GREEDY, 64, found.rounds, 1, "m", 0)
-    with serving(answer) as server:
-        generator = remote(server, **changes)
-        (trajectory,) = rollout([problem("p")], generator, sandbox, setup)
-        assert not generator._talks, "every conversation was let go of"
-        generator.close()
-        return trajectory, [seen.body for seen in server.seen]
 
 
 def test_an_answer_of_a_chat():
@@ -162,113 +113,6 @@ def test_after_a_cut_the_user_asks_to_go_on(sandbox):
     trajectory, bodies = solve(answer, sandbox, protocol="reference")
     assert [message["role"] for message in bodies[1]["messages"]] == ["user", "assistant", "user"]
     assert trajectory.text == "First,then."
-
-
-def functions(answer, sandbox, **changes):
-    return solve(answer, sandbox, protocol="functions", template=templates.FUNCTIONS, **changes)
-
-
-def test_a_call_of_the_function_runs_in_our_sandbox_and_keeps_its_state(sandbox):
-    codes = ['{"code": "x = 6\\nprint(x)"}', '{"code": "print(x * 7)"}']
-
-    def answer(seen, n):
-        if n > 2:
-            return chat("So \\boxed{42}.")
-        return chat("Let me see." if n == 1 else None, "tool_calls", tool_calls=[call(codes[n - 1], id=f"c{n}")])
-
-    trajectory, bodies = functions(answer, sandbox)
-    assert [program.shown for program in trajectory.programs] == ["6", "42"]
-    assert trajectory.text == (
-        "Let me see.\n```python\nx = 6\nprint(x)\n```\n```output\n6\n```\n"
-        "```python\nprint(x * 7)\n```\n```output\n42\n```\nSo \\boxed{42}."
-    )
-    assert bodies[0]["tools"][0]["function"]["name"] == "python"
-    assert bodies[0]["parallel_tool_calls"] is False
-    assert "stop" not in bodies[0]
-    assert bodies[2]["messages"][1:] == [
-        {"role": "assistant", "content": "Let me see.", "tool_calls": [call(codes[0], id="c1")]},
-        {"role": "tool", "tool_call_id": "c1", "content": "6"},
-        {"role": "assistant", "tool_calls": [call(codes[1], id="c2")]},
-        {"role": "tool", "tool_call_id": "c2", "content": "42"},
-    ]
-
-
-def test_of_several_calls_at_once_the_first_runs_and_all_are_answered(sandbox):
-    def answer(seen, n):
-        calls = [call('{"code": "print(1)"}', id="a"), call('{"code": "print(2)"}', id="b")]
-        return chat("x", tool_calls=calls) if n == 1 else chat("1")
-
-    trajectory, bodies = functions(answer, sandbox)
-    assert len(trajectory.programs) == 1
-    assert [(m["tool_call_id"], m["content"][:7]) for m in bodies[1]["messages"][2:]] == [("a", "1"), ("b", "Not run")]
-
-
-@pytest.mark.parametrize(
-    ("wrong", "told"),
-    [
-        (call('{"code": "x"}', name="browser"), "no function 'browser'"),
-        (call('{"code": "print(1'), "no JSON object"),
-        (call('{"program": "print(1)"}'), "no JSON object"),
-        (call("[]"), "no JSON object"),
-        (call('{"code": ""}'), "no JSON object"),
-        (call('{"code": "print(\'```\')"}'), "can't hold"),
-        ({"id": "call_1", "type": "function"}, "no function ''"),
-    ],
-)
-def test_a_call_that_cannot_be_run_is_answered_and_the_model_tries_again(wrong, told, sandbox):
-    answer = lambda seen, n: chat("hm", tool_calls=[wrong]) if n == 1 else chat("So 42.")  # noqa: E731
-    trajectory, bodies = functions(answer, sandbox)
-    assert told in bodies[1]["messages"][2]["content"]
-    assert (trajectory.stop, trajectory.programs, trajectory.usage.requests) == (Stop.END, (), 2)
-    shown = [piece.text for piece in trajectory.response if piece.source is Source.TOOL]
-    assert len(shown) == 1
-    assert told in shown[0], "what wasn't said by the model isn't its own"
-
-
-def test_a_model_that_never_calls_right_ends(sandbox):
-    trajectory, bodies = functions(lambda seen, n: chat("hm", tool_calls=[call("{}")]), sandbox)
-    assert (trajectory.stop, len(bodies)) == (Stop.END, 4)
-
-
-def test_a_bare_program_in_place_of_json_is_a_program(sandbox):
-    answer = lambda seen, n: chat(None, tool_calls=[call("print(6 * 7)")]) if n == 1 else chat("42")  # noqa: E731
-    assert functions(answer, sandbox)[0].programs[0].code == "print(6 * 7)"
-
-
-def test_in_a_chain_of_thought_there_is_no_function(sandbox):
-    _, (body,) = functions(lambda seen, n: chat("42"), sandbox, mode="cot")
-    assert "tools" not in body
-
-
-def test_programs_that_the_server_runs_come_as_pieces_by_their_writers(sandbox):
-    output = [
-        {"type": "reasoning", "summary": []},
-        {"type": "message", "content": [{"type": "output_text", "text": "Let me see."}]},
-        {
-            "type": "code_interpreter_call",
-            "code": "print(6 * 7)",
-            "status": "completed",
-            "outputs": [{"type": "logs", "logs": "42\n"}, {"type": "image", "url": "https://x"}],
-        },
-        {"type": "message", "content": [{"type": "output_text", "text": "So \\boxed{42}."}]},
-    ]
-    reply = Reply({"status": "completed", "output": output, "usage": {"input_tokens": 3, "output_tokens": 4}})
-    trajectory, (body,) = solve(
-        lambda seen, n: reply, sandbox, protocol="hosted", template=templates.FUNCTIONS, api="responses"
-    )
-    assert body["tools"] == [{"type": "code_interpreter", "container": {"type": "auto"}}]
-    assert body["include"] == ["code_interpreter_call.outputs"]
-    assert (body["input"].startswith("What is 6 * 7?"), body["max_output_tokens"]) == (True, 64)
-    assert [(piece.source, piece.text) for piece in trajectory.response] == [
-        (Source.MODEL, "Let me see.\n```python\nprint(6 * 7)\n```"),
-        (Source.FRAME, "\n```output\n"),
-        (Source.TOOL, "42\n[image]"),
-        (Source.FRAME, "\n```\n"),
-        (Source.MODEL, "So \\boxed{42}."),
-    ]
-    (ran,) = trajectory.programs
-    assert (ran.code, ran.ran.exit, trajectory.sandbox) == ("print(6 * 7)", Exit.OK, {"level": "server"})
-    assert (trajectory.usage.prompt_tokens, trajectory.stop) == (3, Stop.END)
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from dsmath.engine.remote.spending import Spending
 from dsmath.engine.remote.talk import Endpoint, Price
 from dsmath.error import Preempted, UserError
 from dsmath.records import Piece, Source, Stop, Usage
+from tests.engine.asked import QUICK, answers, ask, remote, request
 from tests.engine.served import KEY, Reply, Server, chat, error, question_of, serving
-from tests.engine.test_remote import QUICK, answers, ask, remote, request
 
 SHORT = Patience(tries=2, backoff_s=0.01, total_s=0.3, connect_s=0.3)
 BIG = b'{"choices": "' + b"x" * LARGEST_BYTES + b'"}'
