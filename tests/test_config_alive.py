@@ -181,7 +181,7 @@ def loaded(settings: Config) -> Seen:
     """What the engine answers to three requests, in how many dispatches, and the fingerprint of its weights."""
     wanted = subject.load(settings, runs.Run("run"), 0, subject.ways(settings))
     engine, greedy = wanted.generator, Sampling(0.0, 1.0, None, 0)
-    prompt = wanted.template.prompt("Add 1.", lang="en", mode="cot")
+    prompt = wanted.way("", "cot").template.prompt("Add 1.", lang="en", mode="cot")
     for i in range(3):
         piece = engine.codec.encode(Source.PROMPT, (*prompt, f" {i}"))
         engine.submit(Request(str(i), (piece,), 200, (), greedy))

@@ -75,7 +75,7 @@ import dsmath.data.prepared, dsmath.train.loop, dsmath.engine.engine, dsmath.mod
 
 
 # A training source and a suite are of one data set; a verb is named after its room; a room after its main module.
-SAME_NAME = {"gsm8k", "math", "embedded", "train", "score", "report", "rollout", "engine", "plan"}
+SAME_NAME = {"gsm8k", "math", "embedded", "train", "score", "report", "rollout", "engine", "plan", "systems"}
 
 
 def test_no_two_modules_share_a_name_by_chance():

@@ -53,12 +53,11 @@ def _export(values: flags.FlagValues) -> dict[str, Any]:
     from dsmath.model import folder
     from dsmath.sharding import make_mesh
     from dsmath.text import codec
-    from dsmath.text import template as templates
 
     runtime.start()
     run = experiment.run_of(values)
     settings = experiment.settings_of_run(values, run)
-    template = templates.find(need(settings.start, "start").template)
+    template = subject.template_of(need(settings.start, "start"))
     step, arch, params = subject.open_step(settings, run, values.step, make_mesh(settings.mesh))
     tokens = subject.tokenizer(settings, run)
     folder.save(

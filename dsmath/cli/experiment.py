@@ -118,7 +118,7 @@ def _given(values: flags.FlagValues) -> config.Config | None:
         raise UserError(f"cannot load the config {path}: {reason}; expected a Python file with get_config()") from e
     parsed = config.parse(config.Config, given)
     if parsed.start is not None:
-        templates.find(parsed.start.template)
+        templates.check(parsed.start.template)
     return parsed
 
 

@@ -96,9 +96,9 @@ def _token_count(settings: config.Config) -> Callable[[], Callable[[Example], in
 
 
 def _open_count(start: config.Start) -> Callable[[Example], int]:
-    from dsmath.text import template as templates
+    from dsmath.cli import subject
 
-    codec, template = _codec(start), templates.find(start.template)
+    codec, template = _codec(start), subject.template_of(start)
     assert codec is not None  # as it was before
     return lambda example: sum(len(piece.ids or ()) for piece in codec.example(example, template))
 
@@ -119,13 +119,14 @@ def _codec(start: config.Start | None) -> "TokenCodec | None":
 
 def _show(settings: config.Config, run: runs.Run, count: int, console: rich.console.Console) -> None:
     """Show some examples, with their tokens where the tokenizer is there."""
+    from dsmath.cli import subject
     from dsmath.data import prepared
     from dsmath.data.rendering import rendered
     from dsmath.text import template as templates
 
     examples = prepared.examples(run.data, settings)
     codec = _codec(settings.start)
-    template = templates.find(settings.start.template if settings.start else "reference")
+    template = subject.template_of(settings.start) if settings.start else templates.find("reference")
     for index in random.Random(settings.seed).sample(range(len(examples)), min(count, len(examples))):
         console.print(rendered(examples[index], template, codec), soft_wrap=True, highlight=False)
 
@@ -137,9 +138,8 @@ def _statistics(settings: config.Config, run: runs.Run, console: rich.console.Co
     from dsmath.data import prepared
     from dsmath.data.feed import lengths
     from dsmath.data.feed.tokenise import Tokenise
-    from dsmath.text import template as templates
 
-    data, template = need(settings.data, "data"), templates.find(need(settings.start, "start").template)
+    data, template = need(settings.data, "data"), subject.template_of(need(settings.start, "start"))
     on_output = settings.train is not None and settings.train.loss_on_tool_output
     tokenise = Tokenise(subject.tokenizer(settings, run), template, loss_on_tool_output=on_output)
     parts = prepared.parts(prepared.examples(run.data, settings), data)

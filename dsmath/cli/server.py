@@ -188,14 +188,16 @@ def _ways(values: flags.FlagValues, system: System | None, endpoint: "Endpoint",
     from dsmath.engine.remote.talk import COMPLETIONS, RESPONSES
     from dsmath.rollout import protocols
     from dsmath.rollout.ways import Way, always
+    from dsmath.systems import fewshot
     from dsmath.text import template as templates
 
+    examples = None if values.examples is None else Path(values.examples)
     protocol = protocols.find(config.need(settings.eval, "eval").protocol)
     hosted = Way(templates.FUNCTIONS, protocols.find("hosted"))
     called = Way(templates.FUNCTIONS, protocols.find("functions"))
     if endpoint.api == COMPLETIONS and system is None:
         return always(templates.find(values.template or "reference"), protocol)
-    ways: Ways = always(templates.MESSAGES, protocol) if system is None else system.way
+    ways: Ways = always(templates.MESSAGES, protocol) if system is None else fewshot.ways(system, examples)
     if endpoint.api == RESPONSES:
         return lambda suite, mode: hosted if mode == TOOL else ways(suite, mode)
     return lambda suite, mode: called if mode == TOOL and values.functions else ways(suite, mode)

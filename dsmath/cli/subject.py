@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dsmath import config, runs, runtime, storage
 from dsmath.config import Arch, Start, need
 from dsmath.error import UserError
+from dsmath.text import chat_template
 from dsmath.text import template as templates
 from dsmath.text import tokenizer as tokenizers
 
@@ -56,8 +57,18 @@ def ways(settings: config.Config) -> "Ways":
     from dsmath.rollout import protocols
     from dsmath.rollout.ways import always
 
-    template = templates.find(need(settings.start, "start").template)
+    template = template_of(need(settings.start, "start"))
     return always(template, protocols.find(need(settings.eval, "eval").protocol))
+
+
+def template_of(start: Start) -> templates.Template:
+    """How the model of a start is talked to. Raises UserError if its folder is to say it, and doesn't."""
+    if start.template != templates.OWN:
+        return templates.find(start.template)
+    found = chat_template.from_folder(storage.path(start.weights), tokenizer_of(start))
+    if found is None:
+        raise UserError(f"{start.weights} comes with no chat template; choose one of: {', '.join(templates.TEMPLATES)}")
+    return found
 
 
 def load(
@@ -155,11 +166,10 @@ def of_folder(settings: config.Config, folder: Path, template: str | None) -> co
 
 
 def start_of_folder(folder: Path, template: str | None) -> Start:
-    """How to start from an HF folder; its template is the one that it was written with.
-
-    Raises UserError where that is none of ours and no `template` is named.
-    """
-    return Start(str(folder), "weights", templates.find(template or _template_of(folder)).name)
+    """How to start from an HF folder: with its own chat template, unless a `template` is named."""
+    name = template or _template_of(folder)
+    templates.check(name)
+    return Start(str(folder), "weights", name)
 
 
 def _template_of(folder: Path) -> str:
@@ -167,9 +177,8 @@ def _template_of(folder: Path) -> str:
     for template in templates.TEMPLATES.values():
         if theirs == template.chat_template():
             return template.name
-    names = ", ".join(templates.TEMPLATES)
     if theirs is not None:
-        raise UserError(f"{folder} has a chat template that is none of ours; choose one with --template: {names}")
+        return templates.OWN
     log.info("%s has no chat template: the prompt is that of the paper's evaluation; --template chooses one", folder)
     return "reference"
 

@@ -26,10 +26,16 @@ def define(values: flags.FlagValues) -> None:
 def run(values: flags.FlagValues) -> list[dict[str, Any]]:
     """List, and return the list."""
     rows = list(map(as_json, roster.SYSTEMS.values()))
-    table = rich.table.Table("System", "In Table 5", "Modes", "State", "Weights or model", box=rich.box.SIMPLE_HEAD)
+    table = rich.table.Table(
+        rich.table.Column("System", no_wrap=True),
+        rich.table.Column("In Table 5; weights or model", overflow="fold"),
+        rich.table.Column("Modes; state"),
+        box=rich.box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     for row in rows:
-        where = row["weights"] or row["model"] or ""
-        table.add_row(row["name"], row["title"], ", ".join(row["modes"]), row["state"], where)
+        where = "\n".join(filter(None, (row["title"], row["weights"] or row["model"])))
+        table.add_row(row["name"], where, f"{' '.join(row['modes'])}\n{row['state']}")
     rich.console.Console(file=sys.stderr if values.json else sys.stdout).print(table)
     return rows
 

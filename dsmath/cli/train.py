@@ -58,7 +58,6 @@ def train(
     from dsmath.data import prepared
     from dsmath.model import weights
     from dsmath.sharding import TRAINING
-    from dsmath.text import template as templates
     from dsmath.train import loop
 
     runtime.start()
@@ -76,7 +75,7 @@ def train(
         params=lambda mesh: weights.open_start(start.weights, arch, seed=settings.seed, mesh=mesh, rules=TRAINING)[1],
         parts=prepared.parts(examples, need(settings.data, "data")),
         tokenizer=tokens,
-        template=templates.find(start.template),
+        template=subject.template_of(start),
         progress=True,
         evaluate=functools.partial(_evaluate, settings, run, data_dir),
     )

@@ -9,10 +9,12 @@ import jax.numpy as jnp
 class Packed(NamedTuple):
     """Rows of several segments: a query sees its own segment, up to itself. Segment 0 is padding and sees nothing.
 
-    Queries may be the last of a row's tokens only: the first of them stands at `start`.
+    With a window it sees so many tokens, itself included. Queries may be the last of a row's tokens only: the first of
+    them stands at `start`.
     """
 
     segments_BS: jax.Array
+    window: int | None
     start: int = 0
 
 
@@ -37,8 +39,14 @@ def attention(q_BTNH: jax.Array, k_BKSH: jax.Array, v_BKSH: jax.Array, visible: 
 
 def mask(visible: Packed, keys: int) -> jax.Array:
     """What each query sees of so many keys, as a dense mask [B, T, S]."""
-    segments_BS, start = visible
+    segments_BS, window, start = visible
     segments_BT = segments_BS[:, start:]
     same_BTS = segments_BT[:, :, None] == segments_BS[:, None, :]
-    past_TS = jnp.tri(keys - start, keys, start, dtype=bool)
+    past_TS = past(keys - start, keys, start, window)
     return same_BTS & past_TS & (segments_BT > 0)[:, :, None]
+
+
+def past(queries: int, keys: int, start: int, window: int | None) -> jax.Array:
+    """The keys up to each query, no more than a window of them, as a mask [T, S]; the first query stands at `start`."""
+    past_TS = jnp.tri(queries, keys, start, dtype=bool)
+    return past_TS if window is None else past_TS & ~jnp.tri(queries, keys, start - window, dtype=bool)

@@ -1,15 +1,14 @@
 """Attention over packed rows, as each platform does it best: one choice, equal results.
 
 A function of this module takes queries [B, T, N, H], keys and values [B, T, K, H] and segments [B, T] (from 1; 0 is
-padding), and gives [B, T, N, H]: a query sees its own segment, up to itself. What padding gets is read by nobody, and
-differs. Splash and cuDNN never hold the scores of a row, which plain XLA does, a part at a time: of 2 GiB of f32 for
-4,096 tokens and 32 heads.
+padding), and gives [B, T, N, H]: a query sees its own segment, up to itself, or the last `window` tokens of that, with
+itself. What padding gets is read by nobody, and differs. Splash and cuDNN never hold the scores of a row, which plain
+XLA does, a part at a time: of 2 GiB of f32 for 4,096 tokens and 32 heads.
 
 `cudnn` is unproven: it was compiled for a GPU, but never ran on one.
 """
 
-from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -17,10 +16,23 @@ from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_ke
 from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask as splash_mask
 
 from dsmath.model import remat
-from dsmath.model.attention import Packed, attention
+from dsmath.model.attention import Packed, attention, past
 from dsmath.sharding import TRAINING, constrain, spec
 
-PackedAttention = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
+
+class PackedAttention(Protocol):
+    """What the functions below have in common."""
+
+    def __call__(
+        self,
+        q_BTNH: jax.Array,
+        k_BTKH: jax.Array,
+        v_BTKH: jax.Array,
+        segments_BT: jax.Array,
+        *,
+        window: int | None,
+    ) -> jax.Array: ...
+
 
 LANES = 128  # of a TPU's registers: the kernel's tiles are multiples of it
 BLOCK = 512  # tokens of a tile, for queries as for keys
@@ -37,8 +49,10 @@ def by_platform(platform: str) -> PackedAttention:
     return functions.get(platform, xla)
 
 
-def xla(q_BTNH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array, segments_BT: jax.Array) -> jax.Array:
-    """Plain products, scores and softmax in f32. A part of the queries meets no key behind it.
+def xla(
+    q_BTNH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array, segments_BT: jax.Array, *, window: int | None
+) -> jax.Array:
+    """Plain products, scores and softmax in f32. A part of the queries meets no key behind it, or before its window.
 
     Where the mesh cuts rows (`context`), each of its devices has its share of the whole: parts would move queries.
     """
@@ -48,9 +62,9 @@ def xla(q_BTNH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array, segments_BT: ja
     size = T if cut else max(LANES, -(-T // PARTS))
 
     def part(start: int) -> jax.Array:
-        end = start + size
-        visible = Packed(segments_BT[:, :end], start)
-        return attention(q_BTNH[:, start:end], k_BKTH[:, :, :end], v_BKTH[:, :, :end], visible)
+        first, end = 0 if window is None else max(0, start - window + 1), start + size
+        visible = Packed(segments_BT[:, first:end], window, start - first)
+        return attention(q_BTNH[:, start:end], k_BKTH[:, :, first:end], v_BKTH[:, :, first:end], visible)
 
     return jnp.concatenate([part(start) for start in range(0, T, size)], axis=1)
 
@@ -61,17 +75,25 @@ def cudnn(
     v_BTKH: jax.Array,
     segments_BT: jax.Array,
     *,
+    window: int | None,
     implementation: Literal["cudnn", "xla"] = "cudnn",
 ) -> jax.Array:
     """cuDNN's flash attention, through `jax.nn.dot_product_attention`; bf16 only."""
     same = segments_BT[:, None, :, None] == segments_BT[:, None, None, :]
-    seen_B1TS = same & jnp.tri(segments_BT.shape[1], dtype=bool)
+    T = segments_BT.shape[1]
+    seen_B1TS = same & past(T, T, 0, window)
     k_BTKH, v_BTKH = (constrain(x, _KEYS, TRAINING) for x in (k_BTKH, v_BTKH))
     return jax.nn.dot_product_attention(q_BTNH, k_BTKH, v_BTKH, mask=seen_B1TS, implementation=implementation)
 
 
 def splash(
-    q_BTNH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array, segments_BT: jax.Array, *, interpret: bool = False
+    q_BTNH: jax.Array,
+    k_BTKH: jax.Array,
+    v_BTKH: jax.Array,
+    segments_BT: jax.Array,
+    *,
+    window: int | None,
+    interpret: bool = False,
 ) -> jax.Array:
     """The Pallas kernel of jax for TPUs: blocks that no query of theirs sees are skipped.
 
@@ -88,6 +110,7 @@ def splash(
     kernel = _splash_kernel(
         q_BNTH.shape[1],
         q_BNTH.shape[2],
+        window,
         head_shards=mesh.shape.get("tensor", 1),
         q_seq_shards=mesh.shape.get("context", 1),
         interpret=interpret,
@@ -118,12 +141,14 @@ def splash(
 
 
 def _splash_kernel(
-    heads: int, length: int, *, head_shards: int, q_seq_shards: int, interpret: bool
+    heads: int, length: int, window: int | None, *, head_shards: int, q_seq_shards: int, interpret: bool
 ) -> splash_kernel.SplashAttentionKernel:
     part = length // q_seq_shards
     block = next(size for size in range(BLOCK, 0, -LANES) if part % size == 0)
+    shape = (length, length)
+    mask = splash_mask.CausalMask(shape) if window is None else splash_mask.LocalMask(shape, (window - 1, 0), offset=0)
     return splash_kernel.make_splash_mha(
-        splash_mask.MultiHeadMask([splash_mask.CausalMask((length, length))] * heads),
+        splash_mask.MultiHeadMask([mask] * heads),
         block_sizes=splash_kernel.BlockSizes(
             block_q=block,
             block_kv=block,

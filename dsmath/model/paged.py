@@ -4,6 +4,9 @@ A page holds the keys and values of some tokens on end of one sequence; a table 
 tokens come as stretches of sequences, laid end to end along one axis, so that prompts and single tokens go through the
 model together. Every layer writes all its new keys and values before it reads any.
 
+Where a model's attention has a window, pages before it stay their sequence's: they can be read again by other sequences
+that begin alike, and accounts of pages needn't know of windows. `XLA` doesn't read them, `KERNEL` does.
+
 The choices give equal results: `XLA`, plain products over a page of each sequence at a time, and `KERNEL`, jax's Pallas
 kernel for TPUs.
 """
@@ -68,7 +71,7 @@ class Paged(NamedTuple):
     empty: Callable[[Arch, int, int, jax.typing.DTypeLike], Layer]  # architecture, pages, tokens of each, type
     axes: Any  # names, in the tree of `empty`
     write: Callable[[Layer, jax.Array, jax.Array, tuple[jax.Array, jax.Array]], Layer]  # [T, K, H] at their places
-    attend: Callable[[jax.Array, Layer, Spans], jax.Array]  # queries [T, N, H] to their sequences -> [T, N, H]
+    attend: Callable[[jax.Array, Layer, Spans, int | None], jax.Array]  # queries [T, N, H], with a window -> [T, N, H]
     size: Callable[[Layer], int]  # tokens of a page
 
 
@@ -117,19 +120,27 @@ def _write(layer: Layer, k_TKH: jax.Array, v_TKH: jax.Array, places: tuple[jax.A
     )
 
 
-def _attend(q_TNH: jax.Array, layer: Layer, spans: Spans) -> jax.Array:
+def _attend(q_TNH: jax.Array, layer: Layer, spans: Spans, window: int | None) -> jax.Array:
     done, row, token = [], 0, 0
     for count, length in spans.runs:
         q_RTNH = q_TNH[token : token + count * length].reshape(count, length, *q_TNH.shape[1:])
-        o_RTNH = _sweep(q_RTNH, layer, spans.table_RP[row : row + count], spans.start_R[row : row + count])
+        table_RP, start_R, live_R = (x[row : row + count] for x in spans[:3])
+        o_RTNH = _sweep(q_RTNH, layer, table_RP, start_R, live_R, window)
         done.append(o_RTNH.reshape(-1, *q_TNH.shape[1:]))
         row, token = row + count, token + count * length
     return jnp.concatenate(done)
 
 
-def _sweep(q_RTNH: jax.Array, layer: Layer, table_RP: jax.Array, start_R: jax.Array) -> jax.Array:
+def _sweep(
+    q_RTNH: jax.Array,
+    layer: Layer,
+    table_RP: jax.Array,
+    start_R: jax.Array,
+    live_R: jax.Array,
+    window: int | None,
+) -> jax.Array:
     """Attention a page of every sequence at a time, with a running maximum and sum: what was gathered stays in a CPU's
-    cache, and nothing is as long as the longest sequence.
+    cache, and nothing is as long as the longest sequence. Pages before all windows are skipped.
     """
     R, T, N, H = q_RTNH.shape
     k_PKSH, v_PKSH = layer
@@ -144,6 +155,8 @@ def _sweep(q_RTNH: jax.Array, layer: Layer, table_RP: jax.Array, start_R: jax.Ar
         k_RKSH, v_RKSH = (x.at[page_R].get(mode="clip") for x in (k_PKSH, v_PKSH))
         score_RKQS = jnp.einsum("rkqh,rksh->rkqs", q_RKQH, k_RKSH, preferred_element_type=jnp.float32) * H**-0.5
         seen_RQS = i * S + jnp.arange(S) <= end_RQ[:, :, None]
+        if window is not None:  # what a query sums up of pages before its window, its first key takes times 0
+            seen_RQS &= i * S + jnp.arange(S) > end_RQ[:, :, None] - window
         score_RKQS = jnp.where(seen_RQS[:, None], score_RKQS, jnp.finfo(jnp.float32).min)
         new_RKQ = jnp.maximum(max_RKQ, score_RKQS.max(-1))
         weight_RKQS, kept_RKQ = jnp.exp(score_RKQS - new_RKQ[..., None]), jnp.exp(max_RKQ - new_RKQ)
@@ -153,9 +166,12 @@ def _sweep(q_RTNH: jax.Array, layer: Layer, table_RP: jax.Array, start_R: jax.Ar
         return new_RKQ, sum_RKQ * kept_RKQ + weight_RKQS.sum(-1), o_RKQH * kept_RKQ[..., None] + part_RKQH
 
     most = jnp.minimum((jnp.max(start_R) + T - 1) // S + 1, table_RP.shape[1])
+    least: int | jax.Array = 0
+    if window is not None:
+        least = jnp.maximum(jnp.min(jnp.where(live_R, start_R, jnp.max(start_R))) - window + 1, 0) // S
     nothing_RKQ = jnp.full(q_RKQH.shape[:3], jnp.finfo(jnp.float32).min)
     carry = nothing_RKQ, jnp.zeros_like(nothing_RKQ), jnp.zeros(q_RKQH.shape, jnp.float32)
-    _, sum_RKQ, o_RKQH = jax.lax.fori_loop(0, most, page, carry)
+    _, sum_RKQ, o_RKQH = jax.lax.fori_loop(least, most, page, carry)
     o_RKQH = (o_RKQH / sum_RKQ[..., None]).astype(q_RTNH.dtype)
     return o_RKQH.reshape(R, N, T, H).swapaxes(1, 2)
 
@@ -187,7 +203,7 @@ def _kernel_write(layer: Layer, k_TKH: jax.Array, v_TKH: jax.Array, places: tupl
     return layer.at[places].set(_fill(new_TCH), mode="drop")
 
 
-def _kernel_attend(q_TNH: jax.Array, layer: Layer, spans: Spans) -> jax.Array:
+def _kernel_attend(q_TNH: jax.Array, layer: Layer, spans: Spans, window: int | None) -> jax.Array:
     H = q_TNH.shape[2]
     kernel = ragged.ragged_paged_attention
     kv_lens_R, table_RP, ends = kernel_spans(spans, layer.shape[0])
@@ -201,6 +217,7 @@ def _kernel_attend(q_TNH: jax.Array, layer: Layer, spans: Spans) -> jax.Array:
             jnp.asarray(ends),
             jnp.array([len(ends) - 1], jnp.int32),
             sm_scale=H**-0.5,
+            sliding_window=window,
             num_kv_pages_per_block=min(_PAGES_PER_BLOCK, table_RP.shape[1]),
             num_queries_per_block=_QUERIES_PER_BLOCK,
         )

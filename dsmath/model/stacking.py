@@ -1,8 +1,9 @@
 """Between the tensors of files and parameters: layers stacked, the heads of a matrix on axes of their own.
 
 A place names a weight: ("embed",), or ("layers", i, "q"). Published matrices have two axes, with the heads merged
-into the output side, or, of "o", into the input side. Parameters are made shard by shard, of slices of tensors, so that
-a host reads what its own devices hold, and little more than one shard is in its memory beside them.
+into the output side, or, of "o", into the input side; a bias has the output side alone. Parameters are made shard by
+shard, of slices of tensors, so that a host reads what its own devices hold, and little more than one shard is in its
+memory beside them.
 """
 
 import dataclasses
@@ -28,7 +29,9 @@ Slices = tuple[slice, ...]
 FLOATS = tuple(np.dtype(kind) for kind in (np.float64, np.float32, np.float16, ml_dtypes.bfloat16))
 READ_BYTES = 64 << 20  # of a tensor at a time
 # Weights in the order of a published model, which is the order in which its files are filled.
-LAYER_ORDER = ("q", "k", "v", "o", "gate", "up", "down", "attn_norm", "mlp_norm")
+LAYER_ORDER = ("q", "q_bias", "k", "k_bias", "v", "v_bias", "o", "gate", "up", "down", "attn_norm", "mlp_norm")
+# Which axis of a parameter the heads are on, whose size is on the next one.
+HEADS = {"o": 1} | dict.fromkeys(("q", "k", "v", *decoder.BIASES), 0)
 
 
 class Tensor(Protocol):
@@ -73,15 +76,16 @@ def places(arch: Arch) -> Iterator[tuple[Place, tuple[int, ...]]]:
     layers = shapes.pop("layers")
     yield ("embed",), shapes.pop("embed")
     for i in range(arch.num_layers):
-        yield from ((("layers", i, name), layers[name][1:]) for name in LAYER_ORDER)
+        yield from ((("layers", i, name), layers[name][1:]) for name in LAYER_ORDER if name in layers)
     yield from (((name,), shapes[name]) for name in ("norm", "head") if name in shapes)
 
 
 def merged(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of a weight, by its own name, with its head axes merged."""
-    if len(shape) < 3:
+    if name not in HEADS:
         return shape
-    return (shape[0], shape[1] * shape[2]) if name == "o" else (shape[0] * shape[1], shape[2])
+    axis = HEADS[name]
+    return (*shape[:axis], shape[axis] * shape[axis + 1], *shape[axis + 2 :])
 
 
 def place(weights: Weights, shardings: decoder.Params, dtype: jax.typing.DTypeLike) -> decoder.Params:
@@ -164,10 +168,10 @@ def _fill(weights: Weights, place: Place, part: np.ndarray, slices: Slices) -> N
 
 def _read(tensor: Tensor, name: str, H: int, out: np.ndarray, slices: Slices) -> None:
     """Into `out`, with the axes of our parameter; of heads, which the tensor has merged, whole ones are read."""
-    if len(slices) < 3:
+    if name not in HEADS:
         out[...] = tensor.read(slices)
         return
-    axis = 1 if name == "o" else 0
+    axis = HEADS[name]
     heads, within = slices[axis : axis + 2]
     both = slice(heads.start * H, heads.stop * H)
     found = tensor.read((*slices[:axis], both, *slices[axis + 2 :]))

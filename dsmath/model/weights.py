@@ -21,14 +21,15 @@ RANDOM, SMOLLM2 = "random", "smollm2"
 def arch_of(source: str, wanted: Arch | None) -> Arch:
     """The architecture of start weights; `wanted` is what the config says, if it does, and must agree.
 
-    `wanted` may have fewer positions. Raises UserError where they differ, or random weights are of no architecture.
+    `wanted` may have fewer positions. Raises UserError where they differ, random weights are of no architecture, or it
+    can't be built.
     """
     if source == RANDOM:
         if wanted is None:
             raise UserError("config.model is missing; random weights need it, see dsmath/recipes.py")
-        return wanted
+        return decoder.check(wanted)
     found = gguf.read_arch(smollm2.fetch()) if source == SMOLLM2 else folder.read_arch(storage.path(source))
-    return found if wanted is None else _agreed(wanted, found, source)
+    return decoder.check(found if wanted is None else _agreed(wanted, found, source))
 
 
 def open_start(

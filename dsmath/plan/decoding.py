@@ -29,8 +29,8 @@ def plan(settings: Config, name: str) -> dict[str, Any]:
     """What decoding takes on a topology (dsmath/plan/topology.py), ready for JSON; bytes are of one chip.
 
     `whole_cache_copies` are the instructions that copy or transpose a layer's pages; `step_s_floor` is the time in
-    which a chip reads its weights and the keys and values of all sequences once, of LIVE tokens each; `hours` that of
-    TOKENS at the floor. Raises UserError for a config or a topology that can't be compiled.
+    which a chip reads its weights and the keys and values of all sequences once, of LIVE tokens each, or of a window of
+    attention; `hours` that of TOKENS at the floor. Raises UserError for a config or a topology that can't be compiled.
     """
     arch, budgets = need(settings.model, "model"), need(settings.eval, "eval")
     whole = make_mesh(decoding_shape(settings.mesh), topology.devices(name))
@@ -81,7 +81,7 @@ def plan(settings: Config, name: str) -> dict[str, Any]:
     assert text is not None
     peak = peak_bytes(memory, platform)
     chip = chips.of_kind(kind)
-    floor = chip and (weights + sequences * LIVE * token) / chip.hbm_bandwidth
+    floor = chip and (weights + sequences * min(LIVE, arch.window or LIVE) * token) / chip.hbm_bandwidth
     return found | {
         "fits": peak <= hbm_bytes,
         "refusal": None,

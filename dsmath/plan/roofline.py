@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from dsmath.chips import Chip
 from dsmath.config import Arch
-from dsmath.train.metrics import flops_per_token
+from dsmath.train.metrics import flops_per_token, keys_seen
 
 
 class Roofline(NamedTuple):
@@ -28,14 +28,15 @@ class Roofline(NamedTuple):
 def recomputed_flops_per_token(arch: Arch, row_length: int, remat: str) -> float:
     """FLOPs of one token that the backward pass does over, by the name of a policy (dsmath/model/remat.py).
 
-    That is a layer's forward pass: 2 per matrix parameter, and causal attention over a whole row, half of 4 N H T,
-    which `attention` and `dots` keep; `dots` keeps the products, too. The head's products are made once in any case.
+    That is a layer's forward pass: 2 per matrix parameter, and attention over a whole row, 4 N H for each key that is
+    seen, which `attention` and `dots` keep; `dots` keeps the products, too. The head's products are made once in any
+    case.
     """
     if remat == "dots":
         return 0.0
     D, F, H, L = arch.hidden_size, arch.intermediate_size, arch.head_dim, arch.num_layers
     products = 2 * L * (2 * D * arch.num_heads * H + 2 * D * arch.num_kv_heads * H + 3 * D * F)
-    return products + (0 if remat == "attention" else 2 * L * arch.num_heads * H * row_length)
+    return products + (0 if remat == "attention" else 4 * L * arch.num_heads * H * keys_seen(arch, row_length))
 
 
 def flops(arch: Arch, shape: tuple[int, int], remat: str) -> tuple[float, float]:

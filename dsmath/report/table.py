@@ -5,6 +5,7 @@ What the tables show is collected once, as records and sheets; the terminal and 
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -28,19 +29,22 @@ n is the number of graded responses.
 """
 
 
-def report(run: Run, console: Console | None = None, *, against: Run | None = None) -> dict[str, Any]:
+def report(
+    run: Run, console: Console | None = None, *, against: Run | None = None, beside: Sequence[Run] = ()
+) -> dict[str, Any]:
     """Print the tables to `console` (stdout), write them to WORKDIR/report, and return it all as JSON values.
 
     `against` is another run, to compare with on the problems that both have finished.
 
-    Written: results.md, and the paper's Table 5 with this folder's rows in it as table5.md and table5.csv.
+    Written: results.md, and the paper's Table 5 as table5.md and table5.csv, with the rows of this run in it, and of
+    those `beside` it.
     """
     console = console or Console()
     summaries = rows(run)
     comparisons = pairs.paired(summaries)
     if against is not None:
         comparisons += pairs.against(summaries, rows(against), against.name)
-    cells = [*table5.paper(), *table5.measured(summaries)]
+    cells = [*table5.paper(), *table5.measured([*summaries, *(row for other in beside for row in rows(other))])]
     sheets = [accuracies(summaries)]
     if comparisons:
         sheets.append(pairs.sheet(comparisons))

@@ -1,7 +1,8 @@
 """Table 5 of the DeepSeekMath paper with this project's measurements in it.
 
 A cell is the paper's or measured here, and says which. The paper's cells come from table5.json beside this file; they
-carry the 95% interval that the size of the test set implies, since the paper prints none.
+carry the 95% interval that the size of the test set implies, since the paper prints none. A row of the paper's says
+whether its system can be evaluated here (dsmath/systems), and what nobody could confirm of it.
 """
 
 import csv as csv_format
@@ -20,17 +21,22 @@ from rich.text import Text
 from dsmath.report import details
 from dsmath.score.counts.statistics import wilson
 from dsmath.suites import catalogue
+from dsmath.systems import roster
+from dsmath.systems.system import System
 
 BENCHMARKS = ("gsm8k", "math", "mgsm_zh", "cmath")
 SECTIONS = {"cot": "Chain of thought", "tir": "Tools and programs"}
 _SECTION_OF = {"cot": "cot", "tool": "tir", "pot": "tir"}
 
 
+MEASURED = "measured here"  # the state of a row; the others are those of dsmath/systems/system.py
+
+
 class Origin(enum.StrEnum):
     """Who says so."""
 
     PAPER = "paper"
-    MEASURED = "measured here"
+    MEASURED = MEASURED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,10 +115,11 @@ def measured(summaries: list[dict[str, Any]]) -> list[Cell]:
 def _measured_cell(summary: dict[str, Any]) -> Cell:
     low, high = summary["interval"]
     problems = summary.get("problems", summary["n"])
+    system = roster.SYSTEMS.get(summary.get("settings", {}).get("system"))
     return Cell(
         section=_SECTION_OF[summary["mode"]],
-        access="open",
-        system=summary["checkpoint"],
+        access="open" if system is None or system.weights else "closed",
+        system=summary["checkpoint"] if system is None else system.title,
         size_b=None,
         benchmark=summary["suite"],
         accuracy=summary["accuracy"],
@@ -136,7 +143,10 @@ def _measured_cell(summary: dict[str, Any]) -> Cell:
 
 @dataclasses.dataclass(frozen=True)
 class _Row:
-    """A system's cells by benchmark, how all of them came about, and the number of its note; None for the paper's."""
+    """A system's cells by benchmark, how all of them came about, and the number of its note; None for the paper's.
+
+    `state` is the paper's rows' alone.
+    """
 
     section: str
     access: str
@@ -145,26 +155,54 @@ class _Row:
     cells: dict[str, Cell]
     how: How | None
     note: int | None
+    state: str
+
+    @property
+    def systems(self) -> list[System]:
+        """Those of its name, in a mode of its section."""
+        return [
+            system
+            for system in roster.SYSTEMS.values()
+            if system.title == self.system and any(_SECTION_OF[mode] == self.section for mode in system.ways)
+        ]
 
 
 def _rows(cells: list[Cell]) -> list[_Row]:
-    """By section; the paper's rows in its order, then ours."""
+    """By section; the paper's rows in its order, each with ours of the same system under it, then our others."""
     groups: dict[tuple, dict[str, Cell]] = {}
     for cell in cells:
         key = (cell.section, cell.access, cell.system, cell.size_b, cell.how)
         groups.setdefault(key, {})[cell.benchmark] = cell
     notes = itertools.count(1)
     found = []
-    for group in sorted(groups.values(), key=lambda group: _place(next(iter(group.values())))):
+    titles = list(dict.fromkeys(cell.system for cell in cells if cell.how is None))
+    measured = {(cell.section, cell.system) for cell in cells if cell.how}
+    for group in sorted(groups.values(), key=lambda group: _place(next(iter(group.values())), titles)):
         cell = next(iter(group.values()))
         note = None if cell.how is None else next(notes)
         size = "" if cell.size_b is None else f"{cell.size_b:g}B"
-        found.append(_Row(cell.section, cell.access, cell.system, size, group, cell.how, note))
+        row = _Row(cell.section, cell.access, cell.system, size, group, cell.how, note, state="")
+        if cell.how is None:
+            state = MEASURED if (cell.section, cell.system) in measured else _state(row.systems)
+            row = dataclasses.replace(row, state=state)
+        found.append(row)
     return found
 
 
-def _place(cell: Cell) -> tuple[int, bool, bool]:
-    return list(SECTIONS).index(cell.section), cell.access == "open", cell.how is not None
+def _place(cell: Cell, titles: list[str]) -> tuple[int, bool, int, bool]:
+    nth = titles.index(cell.system) if cell.system in titles else len(titles)
+    return list(SECTIONS).index(cell.section), cell.access == "open", nth, cell.how is not None
+
+
+def _state(systems: list[System]) -> str:
+    return "; ".join(dict.fromkeys(system.state for system in systems)) or "no record"
+
+
+def _unconfirmed(rows: list[_Row]) -> list[str]:
+    """A note on every system of the paper's rows of which something is unconfirmed."""
+    systems = dict.fromkeys(system.name for row in rows if row.how is None for system in row.systems)
+    found = (roster.SYSTEMS[name] for name in systems)
+    return [f"[?] {system.title}: {'; '.join(system.unconfirmed)}" for system in found if system.unconfirmed]
 
 
 def _notes(rows: list[_Row]) -> list[str]:
@@ -197,19 +235,29 @@ DeepSeekMath-Instruct stands. *maj@32*: the paper says that this figure took 32 
 journals of this folder, with its own 95% interval and the number of problems done; the notes under the table say how.
 `-`: not reported, or not measured.
 
+*State* says of a row of the paper's whether its system can be evaluated here: *measured here*, in the row below; *runs
+here on random weights*: its architecture, files, prompt and tools are tested with a small model of random weights, the
+released ones are to be brought along (`dsmath evaluate --system NAME --weights FOLDER`); *needs a key*, of the server
+that is asked; *retired*: it can't be asked any more. [?]: not everything about it is confirmed, the notes say what.
+
 """
-    header = ["System", "Size", *_heads()]
+    header = ["System", "Size", *_heads(), "State"]
     lines = [header, ["---"] * len(header)]
     for (section, access), group in itertools.groupby(_rows(cells), key=lambda row: (row.section, row.access)):
         lines.append([f"**{SECTIONS[section]}, {access}**", *[""] * (len(header) - 1)])
-        lines += [[_system(row), row.size, *(_markdown_cell(row.cells.get(b)) for b in BENCHMARKS)] for row in group]
+        lines += [
+            [_system(row), row.size, *(_markdown_cell(row.cells.get(b)) for b in BENCHMARKS), row.state]
+            for row in group
+        ]
     text += "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
-    notes = "".join(f"- {note}\n" for note in _notes(_rows(cells)))
-    return f"{text}\n{notes or 'Nothing is measured here yet on these four benchmarks.'}"
+    notes = _notes(_rows(cells)) or ["Nothing is measured here yet on these four benchmarks."]
+    return text + "\n" + "".join(f"- {note}\n" for note in [*notes, *_unconfirmed(_rows(cells))])
 
 
 def _system(row: _Row) -> str:
-    return row.system if row.note is None else f"{row.system} [{row.note}]"
+    if row.note is not None:
+        return f"{row.system} [{row.note}]"
+    return f"{row.system} [?]" if any(system.unconfirmed for system in row.systems) else row.system
 
 
 def _markdown_cell(cell: Cell | None) -> str:
@@ -224,13 +272,15 @@ def _markdown_cell(cell: Cell | None) -> str:
 def csv(cells: list[Cell]) -> str:
     """A line per cell, with how it came about. The paper's low and high are what the size of the test set implies."""
     names = [field.name for record in (Cell, How) for field in dataclasses.fields(record) if field.name != "how"]
+    states = {(row.section, row.system): row.state for row in _rows(cells) if row.how is None}
     file = io.StringIO()
-    writer = csv_format.DictWriter(file, [*names, "origin"], lineterminator="\n")
+    writer = csv_format.DictWriter(file, [*names, "origin", "state"], lineterminator="\n")
     writer.writeheader()
     for cell in cells:
         fields = dataclasses.asdict(cell)
         how = fields.pop("how") or {}
-        writer.writerow(fields | how | {"origin": cell.origin})
+        state = MEASURED if how else states[cell.section, cell.system]
+        writer.writerow(fields | how | {"origin": cell.origin, "state": state})
     return file.getvalue()
 
 
@@ -238,9 +288,9 @@ def terminal(cells: list[Cell]) -> Table:
     """The table for a rich console: p marks the paper's cells, m what is measured here."""
     found = _rows(cells)
     caption = "p: paper, ± what the size of its test set implies. m: measured here, problems done.\n"
-    caption += "\n".join(_notes(found))
+    caption += "\n".join([*_notes(found), *_unconfirmed(found)])
     table = Table(
-        *("System", "Size", *(catalogue.find(name).title for name in BENCHMARKS)),
+        *("System", "Size", *(catalogue.find(name).title for name in BENCHMARKS), "State"),
         title="Table 5: accuracy in %",
         caption=Text(caption),
         title_justify="left",
@@ -252,7 +302,8 @@ def terminal(cells: list[Cell]) -> Table:
         table.add_section()
         table.add_row(Text(f"{SECTIONS[section]}, {access}", style="bold"))
         for row in group:
-            table.add_row(Text(_system(row)), row.size, *(_terminal_cell(row.cells.get(name)) for name in BENCHMARKS))
+            figures = (_terminal_cell(row.cells.get(name)) for name in BENCHMARKS)
+            table.add_row(Text(_system(row)), row.size, *figures, Text(row.state, style="dim"))
     return table
 
 

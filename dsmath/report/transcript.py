@@ -1,4 +1,7 @@
-"""One response as a page of Markdown: the question, what the model wrote with its programs, and the verdict."""
+"""One response as a page of Markdown: the question, what the model wrote with its programs, and the verdict.
+
+What it was given up for comes first, under a line that says so.
+"""
 
 import re
 
@@ -17,7 +20,11 @@ def markdown(record: Graded) -> str:
     exits = ", ".join(program.ran.exit.value for program in trajectory.programs) or "none"
     foot = f"Prediction {_code(verdict.prediction)}, answer {_code(verdict.answer)}; reason: {verdict.reason}; "
     foot += f"stop: {trajectory.stop.value}; programs: {exits}"
-    return f"{head}\n\n{_quoted(problem.question)}\n\n{_closed(trajectory.text.strip())}\n\n{foot}\n"
+    given_up = [
+        f"Given up (stop: {attempt.stop.value}):\n\n{_closed(attempt.text.strip())}" for attempt in trajectory.attempts
+    ]
+    answer = [*given_up, *(["Asked again:"] if given_up else []), _closed(trajectory.text.strip())]
+    return "\n\n".join([head, _quoted(problem.question), *answer, foot]) + "\n"
 
 
 def _closed(response: str) -> str:

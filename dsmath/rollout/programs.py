@@ -152,6 +152,13 @@ def _what_went_wrong(ran: Ran) -> str:
             return traceback(ran.stderr)
 
 
+def last_traceback(stderr: str) -> str:
+    """The last traceback of a program's standard error, or its syntax error, as the interpreter prints it."""
+    if (start := stderr.rfind(_TRACEBACK)) < 0:
+        start = max((found.start() for found in _SYNTAX_ERROR.finditer(stderr)), default=0)
+    return stderr[start:].strip("\n")
+
+
 def traceback(stderr: str) -> str:
     """The last traceback of a program's standard error, without paths and line numbers.
 

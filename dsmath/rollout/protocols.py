@@ -34,6 +34,7 @@ class Call:
 
     code: str
     replay: tuple[str, ...] = ()
+    value: bool = False  # whether that of its last expression is printed, as a notebook does
 
 
 @dataclasses.dataclass(frozen=True)

@@ -57,9 +57,7 @@ class Setup:
     samples: int  # per problem
     checkpoint: str  # with the fingerprint of its weights
     step: int  # of training
-    otherwise: Template | None = (
-        None  # in mode "pot": how a problem is asked again whose program fails or prints nothing
-    )
+    otherwise: Template | None = None  # in mode "pot": how one is asked again whose program fails or prints nothing
 
 
 def rollout(
@@ -235,7 +233,7 @@ class _Machine:
         response.attempts.append(Attempt(response.prompt, tuple(response.pieces), response.stop))
         response.template, response.prompt = template, self._prompt(template, response.problem, COT)
         response.pieces.clear()
-        response.generations = 0
+        response.generations, response.stop = 0, Stop.TOO_LONG  # until something is generated
         self._ask(response)
 
     def _turn(self, response: _Response, completion: Completion) -> Turn:
@@ -264,7 +262,8 @@ class _Machine:
 
     def _submit(self, running: _Running) -> None:
         running.tries += 1
-        self.running[self.sandbox.submit(running.call.code, replay=running.call.replay)] = running
+        call = running.call
+        self.running[self.sandbox.submit(call.code, replay=call.replay, value=call.value)] = running
 
     def _ended(self, running: _Running, ran: Ran) -> None:
         if ran.exit is not Exit.SANDBOX:

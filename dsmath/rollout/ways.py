@@ -13,9 +13,7 @@ class Way:
 
     template: Template
     protocol: Protocol
-    otherwise: Template | None = (
-        None  # in mode "pot": how it is asked again, for a chain of thought, if a program fails
-    )
+    otherwise: Template | None = None  # in mode "pot": how it is asked again, for a chain of thought, if that fails
 
 
 Ways = Callable[[str, str], Way]  # by the names of a suite and a mode; raises UserError for a mode that there isn't

@@ -4,6 +4,7 @@ Nothing here runs in the process that owns the sandbox. What a program can reach
 holds nothing but Python and libraries.
 """
 
+import ast
 import atexit
 import builtins
 import dataclasses
@@ -50,7 +51,7 @@ def main(channel: socket.socket, rules: Rules, zygote: int) -> None:
         random.seed(0)  # a fork seeds it from the system
         text = os.pread(program, os.fstat(program).st_size, 0)
         os.close(program)
-        status = run(json.loads(text))
+        status = run(**json.loads(text))
     except MemoryError:  # the program itself is too large
         status = MEMORY_STATUS
     finally:
@@ -88,10 +89,11 @@ def _receive(channel: socket.socket) -> int:
     return program
 
 
-def run(blocks: Sequence[str]) -> int:
+def run(blocks: Sequence[str], *, value: bool) -> int:
     """Run blocks one after the other in a fresh `__main__`, all but the last in silence; the last one's exit status.
 
-    A block that is run in silence and fails is skipped, as it ended where it failed.
+    A block that is run in silence and fails is skipped, as it ended where it failed. With `value`, the value of a last
+    expression goes to `sys.displayhook`.
     """
     main = types.ModuleType("__main__")
     vars(main)["__builtins__"] = builtins
@@ -99,9 +101,10 @@ def run(blocks: Sequence[str]) -> int:
     sys.setrecursionlimit(sys.getrecursionlimit() + _depth(sys._getframe()) + 2)  # `exec` counts, here and in runpy
     *earlier, last = blocks
     if earlier:
-        _replay(earlier, main.__dict__)
+        _replay(earlier, main.__dict__, value=value)
     try:
-        exec(compile(last, "<string>", "exec", dont_inherit=True), main.__dict__)
+        for part in _compiled(last, value=value):
+            exec(part, main.__dict__)
         status = 0
     except BaseException as e:  # noqa: BLE001  a program may raise anything
         status = _failed(e)
@@ -117,14 +120,25 @@ def _depth(frame: types.FrameType | None) -> int:
     return depth
 
 
-def _replay(blocks: list[str], names: dict) -> None:
+def _compiled(block: str, *, value: bool) -> list[types.CodeType]:
+    """A block; or with `value` what stands before its last expression, and that as one that is typed in."""
+    whole = compile(block, "<string>", "exec", dont_inherit=True)  # what is wrong with it is said of all of it
+    tree = ast.parse(block, "<string>") if value else ast.Module([], [])
+    if not (tree.body and isinstance(tree.body[-1], ast.Expr)):
+        return [whole]
+    typed_in = ast.Interactive([tree.body.pop()])
+    return [compile(part, "<string>", mode, dont_inherit=True) for part, mode in ((tree, "exec"), (typed_in, "single"))]
+
+
+def _replay(blocks: list[str], names: dict, *, value: bool) -> None:
     kept = [os.dup(1), os.dup(2)]
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
     for block in blocks:
         try:
-            exec(compile(block, "<string>", "exec", dont_inherit=True), names)
+            for part in _compiled(block, value=value):
+                exec(part, names)
         except BaseException:  # noqa: BLE001  a program may raise anything
             continue
     for stream, copy in enumerate(kept, start=1):

@@ -73,12 +73,13 @@ class Sandbox:
             self.close()
             raise
 
-    def submit(self, code: str, *, replay: Sequence[str] = ()) -> concurrent.futures.Future[Ran]:
+    def submit(self, code: str, *, replay: Sequence[str] = (), value: bool = False) -> concurrent.futures.Future[Ran]:
         """Queue a program. `replay` are earlier blocks that run first, in the same `__main__` and in silence.
 
-        The limits are for all of them together.
+        With `value`, a last statement that is an expression has its value printed, as a notebook does, unless it is
+        None. The limits are for all blocks together.
         """
-        program = json.dumps([*replay, code]).encode()
+        program = json.dumps({"blocks": [*replay, code], "value": value}).encode()
         kind = "heavy" if any(_HEAVY.search(block) for block in (*replay, code)) else "light"
         with self._lock:
             if self._closed:
@@ -91,9 +92,9 @@ class Sandbox:
         job.future.add_done_callback(lambda future: self._cancel(job) if future.cancelled() else None)
         return job.future
 
-    def run(self, code: str, *, replay: Sequence[str] = ()) -> Ran:
+    def run(self, code: str, *, replay: Sequence[str] = (), value: bool = False) -> Ran:
         """Run one program and wait for it."""
-        return self.submit(code, replay=replay).result()
+        return self.submit(code, replay=replay, value=value).result()
 
     def in_order(self, programs: Iterable[tuple[T, str]]) -> Iterator[tuple[T, Ran]]:
         """Run many programs, each with a name; they are taken from `programs` no more than AHEAD per worker ahead."""

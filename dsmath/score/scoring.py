@@ -108,8 +108,9 @@ def graded(
     trajectories: list[Trajectory], grader: str, grade: Grade, *, strict: list[Verdict] | None = None
 ) -> list[Graded]:
     """The trajectories with their grades. `strict` are the verdicts of the strict grader, if they are known."""
-    ran = [i for i, t in enumerate(trajectories) if t.programs and t.programs[-1].ran.exit is Exit.OK]
-    outputs = [_item(trajectories[i], output(trajectories[i].programs[-1].shown)) for i in ran]
+    lasts = [(i, t.last_program) for i, t in enumerate(trajectories)]
+    ran = {i: last.shown for i, last in lasts if last and last.ran.exit is Exit.OK}
+    outputs = [_item(trajectories[i], output(shown)) for i, shown in ran.items()]
     verdicts = grade(grader, [_item(t, graded_text(t)) for t in trajectories] + outputs)
     program_correct = {i: v.correct for i, v in zip(ran, verdicts[len(trajectories) :], strict=True)}
     records = []

@@ -1,10 +1,11 @@
 """All systems by name."""
 
 from dsmath.error import UserError
-from dsmath.systems import alpaca, served
+from dsmath.systems import alpaca, chats, deepseek, interpreters, served, tora
 from dsmath.systems.system import System
 
-SYSTEMS = {system.name: system for system in (*alpaca.SYSTEMS, *served.SYSTEMS)}
+_KINDS = (deepseek, interpreters, chats, alpaca, tora, served)
+SYSTEMS = {system.name: system for kind in _KINDS for system in kind.SYSTEMS}
 
 
 def find(name: str) -> System:

@@ -38,15 +38,23 @@ class TokenCodec:
         self.tokenizer = tokenizer
 
     def encode(self, source: Source, parts: Sequence[Part]) -> Piece:
-        """Texts and special tokens as a piece with its ids. Raises UserError for a special token that isn't there."""
+        """Texts and special tokens as a piece with its ids. Raises UserError for a special token that isn't there.
+
+        A prompt begins a sequence; everything else goes on from what came before it.
+        """
         ids: list[int] = []
+        begins = source is Source.PROMPT
         for part in parts:
             if isinstance(part, str):
-                ids.extend(self.tokenizer.encode(part))
-            elif part not in (BEGIN, APART):
+                ids.extend(self.tokenizer.encode(part, begins=begins))
+                begins = begins and not part
+            elif part in (BEGIN, APART):
+                if part == BEGIN and self.tokenizer.bos is not None and ids[-1:] != [self.tokenizer.bos]:
+                    ids.append(self.tokenizer.bos)
+                begins = True
+            else:
                 ids.append(self.tokenizer.special(part.name))
-            elif part == BEGIN and self.tokenizer.bos is not None:
-                ids.append(self.tokenizer.bos)
+                begins = self.tokenizer.begins_behind_special
         return Piece(source, written(parts), tuple(ids))
 
     def cut(self, piece: Piece, length: int) -> Piece:
@@ -109,9 +117,9 @@ def end_token(template: Template, tokenizer: Tokenizer) -> int:
 
 
 def end_tokens(template: Template, tokenizer: Tokenizer) -> frozenset[int]:
-    """The ids at which generation stops: the end of a turn or of the sequence, and what else ends or asks."""
+    """The ids at which generation stops: the end of a turn or of a sequence, and what else ends or asks."""
     others = (tokenizer.special(part.name) for part in template.stops + template.ends if isinstance(part, Special))
-    return frozenset((end_token(template, tokenizer), tokenizer.eos, *others))
+    return frozenset((end_token(template, tokenizer), *tokenizer.ends, *others))
 
 
 def _ids(piece: Piece) -> tuple[int, ...]:

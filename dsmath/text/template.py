@@ -34,6 +34,7 @@ class Special:
 Part = Special | str
 BEGIN = Special("")  # the tokenizer's begin-of-sequence token, where it has one
 APART = Special(" ")  # no token: the texts before and after it are encoded apart, each as one that begins
+EXAMPLES = Special("{examples}")  # no token: where few-shot examples go, which a user brings: dsmath/systems/fewshot.py
 
 
 def written(parts: Sequence[Part]) -> str:
@@ -67,10 +68,11 @@ class Template:
 
         Where the model `asked` by what it wrote, that is its own; else the loop's.
         """
+        apart = self.output_before[-1:] if self.output_before[-1:] == (APART,) else ()
         return (
             (Source.MODEL if asked else Source.FRAME, self.asks),
             (Source.FRAME, self.output_before),
-            (Source.TOOL, (shown,)),
+            (Source.TOOL, (*apart, shown)),
             (Source.FRAME, self.output_after),
         )
 
@@ -121,11 +123,20 @@ FUNCTIONS = Template(
 )
 
 
+OWN = "own"  # in place of a template's name: what the folder of weights comes with, see dsmath/text/chat_template.py
+
+
 def find(name: str) -> Template:
     """The template of that name. Raises UserError if there is none."""
     if name not in TEMPLATES:
-        raise UserError(f"no template is named {name!r}; expected one of: {', '.join(TEMPLATES)}")
+        raise UserError(f"no template is named {name!r}; expected one of: {', '.join([*TEMPLATES, OWN])}")
     return TEMPLATES[name]
+
+
+def check(name: str) -> None:
+    """Raise UserError for a name that is neither a template's nor OWN."""
+    if name != OWN:
+        find(name)
 
 
 def with_program(before: str, code: str, printed: str, after: str) -> tuple[Piece, ...]:

@@ -1,22 +1,24 @@
-"""Tokenizers: HF `tokenizer.json` files, sentencepiece models, and one trained on the spot for the demo."""
+"""Tokenizers: what they all do, HF `tokenizer.json` files, and one trained on the spot for the demo."""
 
-import hashlib
+import functools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import sentencepiece
 import tokenizers
 
 from dsmath import storage
 from dsmath.error import UserError
+from dsmath.text import pieces, ranks, token_files
+from dsmath.text.token_files import Added
 from dsmath.text.words import WordEncoder
 
 if TYPE_CHECKING:
     import gguf
 
-FINGERPRINT_CHARACTERS = 12
+
+FILES = ("tokenizer.json", ranks.NAME, "tokenizer.model")
 
 
 class Tokenizer(Protocol):
@@ -25,18 +27,29 @@ class Tokenizer(Protocol):
     vocab_size: int
     bos: int | None  # put before a prompt, None where the model was trained without
     eos: int
+    ends: tuple[int, ...]  # all that end a generation, eos first
+    begins_behind_special: bool  # whether text behind a special token is encoded as at the start of a sequence
 
-    def encode(self, text: str) -> tuple[int, ...]:
-        """The ids of text that continues a sequence: no bos, no eos, no added space."""
+    def encode(self, text: str, *, begins: bool = False) -> tuple[int, ...]:
+        """The ids of text, without bos and eos. It goes on from other text, so that no space is added.
+
+        Where it `begins` a sequence, it is encoded as the model's authors do it, some of whom put a space there.
+        """
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of ids; special tokens are left out. Incomplete UTF-8 becomes U+FFFD."""
+        """The text of ids, with the space before it where there is one; special tokens are left out, and ids that no
+        token has. Incomplete UTF-8 becomes U+FFFD.
+        """
 
     def special(self, name: str) -> int:
         """The id of a special token. Raises UserError if there is none of that name."""
 
     def save(self, folder: Path) -> None:
         """Write the files that `load(folder)` reads."""
+
+    @property
+    def specials(self) -> tuple[Added, ...]:
+        """The tokens that no text becomes."""
 
     @property
     def fingerprint(self) -> str:
@@ -46,20 +59,30 @@ class Tokenizer(Protocol):
 class HFTokenizer:
     """A `tokenizer.json` of HF `tokenizers`, used raw: its post-processor is ignored, so that no token comes twice."""
 
-    def __init__(self, backend: tokenizers.Tokenizer, *, bos: str | None, eos: str):
+    def __init__(self, backend: tokenizers.Tokenizer, *, bos: str | None, eos: str, ends: Sequence[int] = ()):
         backend.encode_special_tokens = True
         self._backend = backend
-        self._encode = WordEncoder(backend)
+        spaced = _spaced(backend)
+        self._inner = backend if spaced is None else _without_space(backend)
+        self._encode = WordEncoder(self._inner)
+        self._begin = self._encode if spaced is None else WordEncoder(backend)
         self._names = {"bos_token": bos, "eos_token": eos}
         self.vocab_size = backend.get_vocab_size()
         self.bos = None if bos is None else self.special(bos)
         self.eos = self.special(eos)
+        self.ends = tuple(dict.fromkeys((self.eos, *ends)))
+        self.begins_behind_special = spaced != "first"
 
-    def encode(self, text: str) -> tuple[int, ...]:
-        return self._encode(text)
+    @functools.cached_property
+    def specials(self) -> tuple[Added, ...]:
+        found = self._backend.get_added_tokens_decoder().items()
+        return tuple(Added(t.content, id, lstrip=t.lstrip, rstrip=t.rstrip) for id, t in found if t.special)
+
+    def encode(self, text: str, *, begins: bool = False) -> tuple[int, ...]:
+        return self._begin(text) if begins else self._encode(text)
 
     def decode(self, ids: Sequence[int]) -> str:
-        return self._backend.decode(list(ids), skip_special_tokens=True)
+        return self._inner.decode(list(ids), skip_special_tokens=True)
 
     def special(self, name: str) -> int:
         id = self._backend.token_to_id(name)
@@ -69,7 +92,8 @@ class HFTokenizer:
 
     @property
     def fingerprint(self) -> str:
-        return _digest(f"{self._backend.to_str()} {self._names}".encode())
+        several = self.ends if len(self.ends) > 1 else ""
+        return token_files.digest(f"{self._backend.to_str()} {self._names}{several}".encode())
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -78,83 +102,52 @@ class HFTokenizer:
             "add_bos_token": self.bos is not None,
             "tokenizer_class": "PreTrainedTokenizerFast",
         }
-        (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1))
-
-
-class SentencePieceTokenizer:
-    """A sentencepiece `tokenizer.model` (Llama 2, Mistral)."""
-
-    # A piece that begins a text gets a dummy space; what goes on from other text must not. So text is encoded behind
-    # a line that is cut off again.
-    _BEFORE = "\n"
-
-    def __init__(self, path: Path):
-        self._file = path.read_bytes()
-        self._backend = sentencepiece.SentencePieceProcessor(model_proto=self._file)
-        self._cut = len(self._backend.encode(self._BEFORE))
-        self.vocab_size = self._backend.vocab_size()
-        self.bos = self._backend.bos_id() if self._backend.bos_id() >= 0 else None
-        self.eos = self._backend.eos_id()
-
-    def encode(self, text: str) -> tuple[int, ...]:
-        return tuple(self._backend.encode(self._BEFORE + text)[self._cut :])
-
-    def decode(self, ids: Sequence[int]) -> str:
-        before = self._backend.encode(self._BEFORE)
-        kept = [i for i in ids if not self._backend.is_control(i)]
-        return self._backend.decode(before + kept)[len(self._backend.decode(before)) :]
-
-    def special(self, name: str) -> int:
-        id = self._backend.piece_to_id(name)
-        if id == self._backend.unk_id():
-            raise UserError(f"the tokenizer has no special token {name!r}; choose a template that fits it")
-        return id
-
-    @property
-    def fingerprint(self) -> str:
-        return _digest(self._file)
-
-    def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "tokenizer.model").write_bytes(self._file)
+        (folder / token_files.CONFIG).write_text(json.dumps(config, indent=1))
+        token_files.write_ends(folder, self.ends)
 
 
 def load(path: Path) -> Tokenizer:
-    """The tokenizer of a folder (`tokenizer.json` preferred over `tokenizer.model`) or of one such file.
+    """The tokenizer of a folder (the first of FILES that it has) or of one such file.
 
-    bos and eos come from `tokenizer_config.json` beside a `tokenizer.json`; a bos counts only where `add_bos_token`
-    is not false.
+    bos and eos come from `tokenizer_config.json` beside it; a bos counts only where `add_bos_token` is not false.
     """
     path = storage.path(path)
     if path.is_dir():
-        found = [path / name for name in ("tokenizer.json", "tokenizer.model") if (path / name).exists()]
+        found = [path / name for name in FILES if (path / name).exists()]
         if not found:
-            raise UserError(f"no tokenizer in {path}: expected tokenizer.json or tokenizer.model")
+            raise UserError(f"no tokenizer in {path}: expected {', '.join(FILES[:-1])} or {FILES[-1]}")
         path = found[0]
     if not path.exists():
         raise UserError(f"no tokenizer at {path}: expected a tokenizer.json, a tokenizer.model or a folder with one")
     if path.suffix == ".model":
-        return SentencePieceTokenizer(path)
+        return pieces.load(path)
+    beside = token_files.read(path.parent)
+    if path.suffix == ".tiktoken":
+        return HFTokenizer(ranks.backend(path), bos=None, eos=ranks.END, ends=beside.ends)
     try:
         backend = tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
     except Exception as e:
         raise UserError(f"cannot read {path}: {e}") from e
-    beside = path.with_name("tokenizer_config.json")
-    if not beside.exists():
+    config = path.with_name(token_files.CONFIG)
+    if not config.exists():
         raise UserError(f"no tokenizer_config.json beside {path}: it names the begin and end tokens")
-    config = json.loads(beside.read_text())
-    bos, eos = (_token_name(config.get(key)) for key in ("bos_token", "eos_token"))
+    bos, eos = (beside.names.get(role) for role in ("bos_token", "eos_token"))
     if eos is None:
-        raise UserError(f"{beside} names no eos_token; expected the token that ends a text")
-    return HFTokenizer(backend, bos=bos if config.get("add_bos_token", True) else None, eos=eos)
+        raise UserError(f"{config} names no eos_token; expected the token that ends a text")
+    _flag(backend, {eos, *([bos] if bos else []), *(token.name for token in beside.added if token.special)})
+    return HFTokenizer(backend, bos=bos if beside.adds_bos else None, eos=eos, ends=beside.ends)
 
 
 def chat_template(folder: Path) -> str | None:
-    """The chat template that an HF folder comes with, in Jinja: of chat_template.jinja, or of tokenizer_config.json."""
+    """The chat template that an HF folder comes with, in Jinja: of chat_template.jinja, or of tokenizer_config.json.
+
+    Of several it is the one named "default".
+    """
     if (own := folder / "chat_template.jinja").exists():
         return own.read_text(encoding="utf-8")
-    beside = folder / "tokenizer_config.json"
-    found = json.loads(beside.read_text(encoding="utf-8")).get("chat_template") if beside.exists() else None
+    found = token_files.read_json(folder / token_files.CONFIG).get("chat_template")
+    if isinstance(found, list):
+        found = {one["name"]: one["template"] for one in found}.get("default")
     return found if isinstance(found, str) else None
 
 
@@ -212,10 +205,53 @@ def train(texts: Iterable[str], *, vocab_size: int) -> HFTokenizer:
     return HFTokenizer(backend, bos=bos, eos=eos)
 
 
-def _token_name(value: str | dict | None) -> str | None:
-    """A token as tokenizer_config.json writes it: a string, or an AddedToken record."""
-    return value["content"] if isinstance(value, dict) else value
+def _flag(backend: tokenizers.Tokenizer, names: Collection[str]) -> None:
+    """Have the tokens of these names special, also where the tokenizer.json has them as text."""
+    added = {token.content: token for token in backend.get_added_tokens_decoder().values()}
+    for name in sorted(names):
+        token = added.get(name, tokenizers.AddedToken(name, normalized=False))
+        if not token.special and backend.token_to_id(name) is not None:
+            token.special = True
+            backend.add_special_tokens([token])
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:FINGERPRINT_CHARACTERS]
+def _spaced(backend: tokenizers.Tokenizer) -> str | None:
+    """Where a tokenizer puts a space: at the "first" text of a sequence, "always", or nowhere."""
+    normalizer, pre_tokenizer = (
+        json.loads(part.__getstate__()) if part is not None else {}
+        for part in (backend.normalizer, backend.pre_tokenizer)
+    )
+    if any(part["type"] == "Prepend" for part in _flat(normalizer, "normalizers")):
+        return "always"
+    for part in _flat(pre_tokenizer, "pretokenizers"):
+        if part["type"] == "Metaspace" and part["prepend_scheme"] != "never":
+            return part["prepend_scheme"]
+        if part["type"] == "ByteLevel" and part["add_prefix_space"]:
+            return "always"
+    return None
+
+
+def _without_space(backend: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+    """The same tokenizer without a space before a text, and without taking one away where it decodes."""
+    state = json.loads(backend.to_str())
+    if normalizer := state["normalizer"]:
+        kept = [part for part in _flat(normalizer, "normalizers") if part["type"] != "Prepend"]
+        state["normalizer"] = {"type": "Sequence", "normalizers": kept}
+    for part in _flat(state["pre_tokenizer"], "pretokenizers") + _flat(state["decoder"], "decoders"):
+        match part["type"]:
+            case "Metaspace":
+                part["prepend_scheme"] = "never"
+            case "ByteLevel":
+                part["add_prefix_space"] = False
+            case "Strip" if part["content"] == " ":
+                part["start"] = 0
+    made = tokenizers.Tokenizer.from_str(json.dumps(state))
+    made.encode_special_tokens = True
+    return made
+
+
+def _flat(part: dict | None, several: str) -> list[dict]:
+    """The parts of a part of a tokenizer, as its JSON has them."""
+    if not part:
+        return []
+    return [one for nested in part[several] for one in _flat(nested, several)] if several in part else [part]

@@ -12,6 +12,8 @@ import re
 
 import tokenizers
 
+from dsmath.text import ranks
+
 _SPACE = " \t\n\r"
 _LATIN = "A-Za-z"
 _HAN = "一-龥"
@@ -31,6 +33,10 @@ _LETTERS = "letters"  # stands for an expression that is `_is_latin`
 _CUTS = {
     (("Digits", True), ("ByteLevel", True)): f"[0-9]|{_GPT2}",  # SmolLM2
     (("Split", r"\d{1,3}"), ("ByteLevel", True)): f"[0-9]{{1,3}}|{_GPT2}",  # `tokenizer.train`
+    (("Split", ranks.SPLIT), ("ByteLevel", False)): (  # Qwen
+        f"'(?i:s|t|re|ve|m|ll|d)|[ \\t{_SIGNS}]?[{_LATIN}{_HAN}]+|[0-9]| ?[{_SIGNS}]+[\\r\\n]*"
+        f"|[{_SPACE}]*[\\r\\n]+|[{_SPACE}]+(?![^{_SPACE}])|[{_SPACE}]+"
+    ),
     (  # DeepSeek LLM, and with it DeepSeekMath
         ("Split", "[\r\n]"),
         ("Split", _LETTERS),
@@ -90,7 +96,8 @@ def _cut_of(backend: tokenizers.Tokenizer) -> re.Pattern[str] | None:
     plain = (
         model["type"] == "BPE"
         and not model["dropout"]
-        and (normalizer is None or normalizer == {"type": "Sequence", "normalizers": []})
+        and normalizer
+        in (None, {"type": "Sequence", "normalizers": []}, {"type": "NFC"})  # NFC leaves ALPHABET as it is
         and state["truncation"] is state["padding"] is None
         and not any(ALPHABET.fullmatch(token["content"]) for token in state["added_tokens"] if not token["special"])
     )

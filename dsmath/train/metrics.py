@@ -27,11 +27,17 @@ from dsmath.train.step import Metrics
 
 def flops_per_token(arch: Arch, row_length: int) -> float:
     """Forward and backward FLOPs of one token: 6 per matrix parameter (the head counts, the lookup of the embedding
-    does not), and causal attention over a whole row, half of 12 L N H T. Recomputation is not counted.
+    does not), and attention over a whole row, 12 L N H for each key that is seen. Recomputation is not counted.
     """
     D, F, H, L = arch.hidden_size, arch.intermediate_size, arch.head_dim, arch.num_layers
     layer = 2 * D * arch.num_heads * H + 2 * D * arch.num_kv_heads * H + 3 * D * F
-    return 6 * (L * layer + arch.vocab_size * D) + 6 * L * arch.num_heads * H * row_length
+    return 6 * (L * layer + arch.vocab_size * D) + 12 * L * arch.num_heads * H * keys_seen(arch, row_length)
+
+
+def keys_seen(arch: Arch, row_length: int) -> float:
+    """Keys that a query of a whole row sees on average: half of the row, or less with a window."""
+    window = min(arch.window or row_length, row_length)
+    return window * (1 - window / (2 * row_length))
 
 
 class Recorder:

@@ -29,14 +29,18 @@ def schedule(train: Train) -> optax.Schedule:
 def make(train: Train, arch: Arch) -> optax.GradientTransformation:
     """Clip by global norm, then AdamW (arXiv 1711.05101), whose moments lie in memory as `moments_dtype`.
 
-    Weight decay falls on matrices only, not on the scales of norms; the paper does not say. Raises UserError for any
-    type of moments but float32 and bfloat16.
+    Weight decay falls on matrices only, not on the scales of norms or on biases; the paper does not say. Raises
+    UserError for any type of moments but float32 and bfloat16.
     """
     if train.moments_dtype not in MOMENTS_DTYPES:
         raise UserError(
             f"config.train.moments_dtype is {train.moments_dtype!r}; expected one of: {', '.join(MOMENTS_DTYPES)}"
         )
-    decayed = jax.tree.map(lambda axes: "norm" not in axes, decoder.axes(arch), is_leaf=lambda x: isinstance(x, tuple))
+    decayed = jax.tree_util.tree_map_with_path(
+        lambda path, axes: "norm" not in axes and path[-1].key not in decoder.BIASES,
+        decoder.axes(arch),
+        is_leaf=lambda x: isinstance(x, tuple),
+    )
     adamw = optax.adamw(schedule(train), b1=train.beta1, b2=train.beta2, weight_decay=train.weight_decay, mask=decayed)
     return optax.chain(optax.clip_by_global_norm(train.clip_norm), _stored(adamw, jnp.dtype(train.moments_dtype)))
 

@@ -164,12 +164,17 @@ def test_a_mistake_about_weights_is_one_line(exported, trained, args, words):
     assert all(word in line for word in words), line
 
 
-def test_a_folder_with_a_chat_template_that_is_none_of_ours_asks_for_one(exported, tmp_path):
-    folder = tmp_path / "hf"
+def test_a_folder_is_asked_by_its_own_chat_template_unless_it_changes_the_question(exported, tmp_path):
+    folder, run = tmp_path / "hf", tmp_path / "x"
     subprocess.run(["cp", "-r", str(exported), str(folder)], check=True)
-    (folder / "chat_template.jinja").write_text("{{ messages[0].content }}")
-    line = refused("evaluate", "--weights", str(folder), "--suites", "embedded", "--workdir", str(tmp_path / "x"))
-    assert "chat template that is none of ours; choose one with --template: reference, chatml" in line
+    asked = ("evaluate", "--weights", str(folder), "--suites", "embedded", "--workdir", str(run), "--limit", "1")
+    (folder / "chat_template.jinja").write_text("Q: {{ messages[0].content }} A:")
+    assert plain(*asked, "--modes", "cot").returncode == 0
+    record = json.loads((run / "evals" / "0" / "embedded-cot" / "trajectories.jsonl").read_text().splitlines()[0])
+    assert record["prompt"]["text"].startswith(f"Q: {record['question']}\n")
+    assert record["prompt"]["text"].endswith(" A:")
+    (folder / "chat_template.jinja").write_text("{{ messages[0].content.upper() }}")
+    assert "changes or repeats what the user says; choose one of ours with --template" in refused(*asked)
 
 
 def test_a_run_starts_from_sharded_weights_as_from_their_folder(exported, trained, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 import torch
 import transformers
 
-from dsmath.config import Arch
+from dsmath.config import Arch, RopeScaling
 from dsmath.model import decoder, paged, remat, smollm2, weights
 from dsmath.model import folder as folders
 from dsmath.model.paged import Spans
@@ -218,6 +218,12 @@ def first_heads(params):
     return params | {"layers": params["layers"] | {name: params["layers"][name][:, :2] for name in ("k", "v")}}
 
 
+def with_biases(params):
+    """Those of queries turn scores, those of values go straight through; what is added to all keys changes none."""
+    biases = {name: jnp.full(params["layers"][name[0]].shape[:3], 0.1) for name in decoder.BIASES}
+    return params | {"layers": params["layers"] | biases}
+
+
 # Another value, and what becomes of the same weights; sizes that no weights are left for change their shapes instead.
 NUDGES = {
     "rope_theta": (5_000.0, lambda params: params),
@@ -225,6 +231,10 @@ NUDGES = {
     "tie_embeddings": (True, without("head")),
     "num_layers": (2, first_layers),
     "num_kv_heads": (2, first_heads),
+    "qkv_bias": (True, with_biases),
+    "rope_dims": (8, lambda params: params),
+    "rope_scaling": (RopeScaling("linear", 2.0), lambda params: params),
+    "window": (4, lambda params: params),
     **{size: (2, None) for size in ("vocab_size", "hidden_size", "intermediate_size", "head_dim", "num_heads")},
 }
 

@@ -31,21 +31,21 @@ def packed(*, batch: int, length: int, heads: int, kv_heads: int, head: int):
     return q, k, v, jnp.where(jnp.arange(length) < ends[:, -1:], segments, 0)
 
 
-def value_and_gradients(attend, q, k, v, segments):
+def value_and_gradients(attend, window, q, k, v, segments):
     """The output where a token is, and the gradients of a function of it."""
     real = (segments > 0)[..., None, None]
 
     def loss(q, k, v):
-        o = jnp.where(real, attend(q, k, v, segments), 0)
+        o = jnp.where(real, attend(q, k, v, segments, window=window), 0)
         return jnp.sum(jnp.sin(o)), o
 
     (_, o), grads = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True))(q, k, v)
     return jax.device_get((o, *grads))
 
 
-def whole(q, k, v, segments):
+def whole(q, k, v, segments, *, window):
     """Every query against every key of its row, at once."""
-    return attention(q, k.swapaxes(1, 2), v.swapaxes(1, 2), Packed(segments))
+    return attention(q, k.swapaxes(1, 2), v.swapaxes(1, 2), Packed(segments, window))
 
 
 def assert_same(ours, theirs):
@@ -55,46 +55,59 @@ def assert_same(ours, theirs):
 
 @pytest.mark.parametrize("attend", [SPLASH, CUDNN, kernels.xla], ids=["splash", "cudnn", "xla"])
 @pytest.mark.parametrize(
-    "shape",
+    ("shape", "window"),
     [
-        {"length": 256, "heads": 2, "kv_heads": 2, "head": 128},
-        {"length": 200, "heads": 4, "kv_heads": 2, "head": 64},  # neither whole tiles nor whole lanes
+        ({"length": 256, "heads": 2, "kv_heads": 2, "head": 128}, None),
+        ({"length": 256, "heads": 2, "kv_heads": 2, "head": 128}, 70),
+        ({"length": 200, "heads": 4, "kv_heads": 2, "head": 64}, None),  # neither whole tiles nor whole lanes
+        ({"length": 200, "heads": 4, "kv_heads": 2, "head": 64}, 1),
+        ({"length": 200, "heads": 4, "kv_heads": 2, "head": 64}, 1000),
     ],
     ids=str,
 )
-def test_it_equals_the_plain_one(attend, shape):
+def test_it_equals_the_plain_one(attend, shape, window):
     inputs = packed(batch=2, **shape)
-    assert_same(value_and_gradients(attend, *inputs), value_and_gradients(whole, *inputs))
+    assert_same(value_and_gradients(attend, window, *inputs), value_and_gradients(whole, window, *inputs))
 
 
 @pytest.mark.parametrize("attend", [SPLASH, CUDNN, kernels.xla], ids=["splash", "cudnn", "xla"])
 @pytest.mark.parametrize("mesh", [Mesh(2, 2, 2), Mesh(1, 2, 1, context=4), Mesh(1, 1, 2, context=2)], ids=str)
-def test_it_is_the_same_on_a_mesh(attend, mesh):
+@pytest.mark.parametrize("window", [None, 150])
+def test_it_is_the_same_on_a_mesh(attend, mesh, window):
     *qkv, segments = packed(batch=4, length=512, heads=4, kv_heads=2, head=32)
-    expected = value_and_gradients(whole, *qkv, segments)
+    expected = value_and_gradients(whole, window, *qkv, segments)
     mesh = make_mesh(mesh)
     with jax.set_mesh(mesh):
         qkv = [jax.device_put(x, spec(("batch", "length", "kv_heads", "head"), TRAINING)) for x in qkv]
         segments = jax.device_put(segments, spec(("batch", "length"), TRAINING))
-        assert_same(value_and_gradients(attend, *qkv, segments), expected)
+        assert_same(value_and_gradients(attend, window, *qkv, segments), expected)
 
 
-def test_a_segment_sees_no_other_and_no_later_token():
+@pytest.mark.parametrize("window", [None, 20])
+def test_a_segment_sees_no_other_and_no_later_token_and_none_before_its_window(window):
     """By its own words: what is changed outside of a token's past changes nothing."""
     q, k, v, segments = packed(batch=1, length=128, heads=2, kv_heads=2, head=32)
     at = 80
     seen = (segments[0] == segments[0, at]) & (jnp.arange(128) <= at)
+    if window is not None:
+        seen &= jnp.arange(128) > at - window
+    assert (window or 80 - 65 + 1) >= seen.sum() > 1
     other_k, other_v = (jnp.where(seen[None, :, None, None], x, 9.0) for x in (k, v))
     for attend in (SPLASH, CUDNN, kernels.xla):
-        one, other = attend(q, k, v, segments)[0, at], attend(q, other_k, other_v, segments)[0, at]
+        one, other = (attend(q, *kv, segments, window=window)[0, at] for kv in ((k, v), (other_k, other_v)))
         np.testing.assert_array_equal(one, other)
 
 
-def test_plain_xla_computes_no_score_of_a_key_behind_a_part():
+def test_plain_xla_computes_no_score_of_a_key_behind_a_part_or_before_its_window():
     inputs = packed(batch=1, length=512, heads=1, kv_heads=1, head=8)
-    shapes = [v.aval.shape for equation in jax.make_jaxpr(kernels.xla)(*inputs).eqns for v in equation.outvars]
-    assert {shape[-1] for shape in shapes if shape[-2:-1] == (128,)} >= {128, 256, 384, 512}
-    assert not [shape for shape in shapes if shape[-2:] == (512, 512)]
+
+    def shapes(window):
+        made = jax.make_jaxpr(functools.partial(kernels.xla, window=window))(*inputs)
+        return [v.aval.shape for equation in made.eqns for v in equation.outvars]
+
+    assert {shape[-1] for shape in shapes(None) if shape[-2:-1] == (128,)} >= {128, 256, 384, 512}
+    assert not [shape for shape in shapes(None) if shape[-2:] == (512, 512)]
+    assert {shape[-1] for shape in shapes(101) if shape[-2:-1] == (128,) and shape[-1] > 8} == {128, 228}
 
 
 def test_each_platform_has_one():

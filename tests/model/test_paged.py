@@ -38,11 +38,12 @@ def arch_of(heads: int, kv_heads: int, head_dim: int) -> Arch:
 STARTS = {
     "singles": ([0, 3, 7, 8, 9, 16, ROOM * SIZE - 1, None], 1),
     "lanes": ([0, 1, 4, 5, 8, 20, ROOM * SIZE - 4, None], 4),
+    "late": ([24, 28, None, 25], 3),
     "mixed": None,
 }
 
 
-def case(ways: paged.Paged, arch: Arch, kind: str, dtype, seed: int = 0) -> Case:
+def case(ways: paged.Paged, arch: Arch, kind: str, dtype, window: int | None, seed: int = 0) -> Case:
     """Pages in random order, written in three goes; the rest of the pool holds what nobody should read."""
     rng = np.random.default_rng(seed)
     if kind == "mixed":
@@ -72,7 +73,7 @@ def case(ways: paged.Paged, arch: Arch, kind: str, dtype, seed: int = 0) -> Case
 
     rows_T, at_T = spans.rows_T, np.asarray(spans.positions_T)
     whole = (x.astype(jnp.float32) for x in (q_RSNH, k_RSKH.swapaxes(1, 2), v_RSKH.swapaxes(1, 2)))
-    expected_RSNH = attention(*whole, Packed(jnp.ones((rows, S), int)))
+    expected_RSNH = attention(*whole, Packed(jnp.ones((rows, S), int), window))
     return Case(spans, layer, q_RSNH[rows_T, at_T], np.asarray(expected_RSNH)[rows_T, at_T], live[rows_T])
 
 
@@ -116,24 +117,42 @@ def interpreted(monkeypatch):
 
 @pytest.mark.parametrize("kind", STARTS)
 @pytest.mark.parametrize("heads", [(4, 4, 16), (6, 2, 8), (8, 1, 16)], ids=str)
-def test_plain_pages_are_plain_attention(kind, heads):
+@pytest.mark.parametrize("window", [None, 1, SIZE + 5])
+def test_plain_pages_are_plain_attention(kind, heads, window):
     arch = arch_of(*heads)
-    made = case(paged.XLA, arch, kind, jnp.float32)
-    got = np.asarray(jax.jit(lambda q, layer: paged.XLA.attend(q, layer, made.spans))(made.q_TNH, made.layer))
+    made = case(paged.XLA, arch, kind, jnp.float32, window)
+    got = np.asarray(jax.jit(lambda q, layer: paged.XLA.attend(q, layer, made.spans, window))(made.q_TNH, made.layer))
     np.testing.assert_allclose(got[made.read_T], made.expected_TNH[made.read_T], atol=2e-6)
     assert np.isfinite(got).all()
 
 
 @pytest.mark.parametrize("kind", STARTS)
 @pytest.mark.parametrize(
-    ("heads", "dtype", "atol"),
-    [((4, 4, 128), jnp.bfloat16, 0.02), ((8, 2, 128), jnp.float32, 3e-6), ((4, 4, 64), jnp.float32, 3e-6)],
+    ("heads", "dtype", "atol", "window"),
+    [
+        ((4, 4, 128), jnp.bfloat16, 0.02, None),
+        ((4, 4, 128), jnp.bfloat16, 0.02, SIZE + 5),
+        ((8, 2, 128), jnp.float32, 3e-6, None),
+        ((8, 2, 128), jnp.float32, 3e-6, 6),
+        ((4, 4, 64), jnp.float32, 3e-6, None),
+    ],
     ids=str,
 )
-def test_the_kernel_is_plain_attention(kind, heads, dtype, atol, interpreted):
-    made = case(paged.KERNEL, arch_of(*heads), kind, dtype)
-    got = np.asarray(paged.KERNEL.attend(made.q_TNH, made.layer, made.spans), np.float32)
+def test_the_kernel_is_plain_attention(kind, heads, dtype, atol, window, interpreted):
+    made = case(paged.KERNEL, arch_of(*heads), kind, dtype, window)
+    got = np.asarray(paged.KERNEL.attend(made.q_TNH, made.layer, made.spans, window), np.float32)
     np.testing.assert_allclose(got[made.read_T], made.expected_TNH[made.read_T], atol=atol)
+
+
+def test_plain_pages_before_all_windows_are_not_read():
+    """What lies there reaches nothing, be it no numbers; the row that is nobody's, which begins at 0, asks for none."""
+    window, first = 6, min(start for start in STARTS["late"][0] if start is not None)
+    made = case(paged.XLA, arch_of(4, 2, 16), "late", jnp.float32, window)
+    before = made.spans.table_RP[:, : (first - window + 1) // SIZE]
+    layer = tuple(x.at[before].set(jnp.nan, mode="drop") for x in made.layer)
+    got = np.asarray(paged.XLA.attend(made.q_TNH, layer, made.spans, window))
+    np.testing.assert_allclose(got[made.read_T], made.expected_TNH[made.read_T], atol=2e-6)
+    assert not np.isfinite(paged.XLA.attend(made.q_TNH, layer, made.spans, None)[made.read_T]).any()
 
 
 @pytest.mark.parametrize("ways", [paged.XLA, paged.KERNEL], ids=["xla", "kernel"])

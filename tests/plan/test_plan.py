@@ -157,6 +157,16 @@ def test_flops_of_the_7b_are_those_of_its_matrices_and_its_attention():
     assert flops(arch, (256, 4096), "dots")[1] == 0
 
 
+def test_flops_of_attention_are_those_of_the_keys_that_a_window_leaves():
+    arch = Arch(102_400, 4096, 11_008, 30, 32, 32, 128, 1e4, 1e-6, False, 4096)
+    row, window = 4096, 1024
+    seen = sum(min(t + 1, window) for t in range(row)) / row
+    wide, narrow = (flops(dataclasses.replace(arch, window=w), (1, row), "full") for w in (None, window))
+    assert wide[0] - narrow[0] == pytest.approx(row * 12 * 30 * 4096 * (row / 2 - seen), rel=1e-3)
+    assert wide[1] - narrow[1] == pytest.approx(row * 4 * 30 * 4096 * (row / 2 - seen), rel=1e-3)
+    assert flops(dataclasses.replace(arch, window=9999), (1, row), "full") == wide
+
+
 def test_a_step_takes_as_long_as_its_longest_part_at_least():
     chip = chips.Chip("toy", (), peak_flops=10.0, hbm_bytes=1, hbm_bandwidth=4.0, link_bandwidth=2.0)
     times = roofline(chip, 3, total_flops=60.0, hbm_bytes=20.0, sent_bytes=6.0)

@@ -79,6 +79,23 @@ def test_other_suites_stay_out_and_an_empty_table_says_so():
     assert "Nothing is measured here" in table5.markdown(table5.paper())
 
 
+def test_a_row_of_the_papers_says_what_it_takes_to_measure_it():
+    rows = list(csv.DictReader(io.StringIO(table5.csv(table5.paper()))))
+    states = {row["system"]: row["state"] for row in rows}
+    assert states["WizardMath-v1.1"] == "runs here on random weights"
+
+
+def test_what_is_measured_of_a_system_stands_under_the_papers_row_and_changes_its_state():
+    ours = summary("gsm8k", "cot", checkpoint="folder (1a2b)", settings={"system": "wizardmath-7b-v1.1"})
+    page = table5.markdown([*table5.paper(), *table5.measured([ours])])
+    lines = page.splitlines()
+    theirs = next(i for i, line in enumerate(lines) if line.startswith("| WizardMath-v1.1 |"))
+    assert lines[theirs].endswith("| measured here |")
+    assert lines[theirs + 1].startswith("| WizardMath-v1.1 [1] |")
+    assert "71.2 [65.3, 76.5]" in lines[theirs + 1]
+    assert "checkpoint folder (1a2b)" in page
+
+
 def test_several_samples_are_a_mean_over_problems():
     (cell,) = table5.measured([summary(n=1000, problems=250)])
     assert (cell.n, cell.size, cell.remark) == (250, 250, "mean of 4 samples")

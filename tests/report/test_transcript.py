@@ -1,6 +1,8 @@
 """Responses as Markdown."""
 
-from dsmath.records import Verdict
+import dataclasses
+
+from dsmath.records import Attempt, Piece, Source, Stop, Verdict
 from dsmath.report.transcript import markdown
 from dsmath.score.counts.outcomes import Outcome
 from dsmath.score.graded import Graded
@@ -29,3 +31,26 @@ def test_a_response_that_ends_inside_a_fence_does_not_swallow_the_verdict():
     page = markdown(record("```python\nprint(1", programs=(), prediction="", answer=["4", "5"]))
     assert "print(1\n```\n\nPrediction none, answer `4, 5`" in page
     assert "programs: none" in page
+
+
+def test_what_was_given_up_comes_before_the_answer_with_its_programs():
+    given_up = (Piece(Source.MODEL, "```python\nprint(1 / 0"), Piece(Source.TOOL, "# not shown as a heading"))
+    one = record("The answer is 4", programs=(program("error"),))
+    attempt = Attempt(Piece(Source.PROMPT, "Write a program."), given_up, Stop.LENGTH)
+    one = dataclasses.replace(one, trajectory=dataclasses.replace(one.trajectory, attempts=(attempt,)))
+    assert (
+        "> 2 + 2?\n"
+        "\n"
+        "Given up (stop: length):\n"
+        "\n"
+        "```python\n"
+        "print(1 / 0# not shown as a heading\n"
+        "```\n"
+        "\n"
+        "Asked again:\n"
+        "\n"
+        "The answer is 4\n"
+        "\n"
+        "Prediction `4`"
+    ) in markdown(one)
+    assert "programs: error" in markdown(one)

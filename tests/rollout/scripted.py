@@ -7,6 +7,7 @@ from dsmath.error import UserError
 from dsmath.records import Piece, Problem, Source, Stop, Trajectory
 from dsmath.rollout import protocols
 from dsmath.rollout.rollout import Setup, rollout
+from dsmath.rollout.ways import Way
 from dsmath.text import template as templates
 from dsmath.text import tokenizer as tokenizers
 from dsmath.text.codec import Codec, TokenCodec
@@ -90,6 +91,30 @@ def setup(*, mode: str = "tool", rounds: int = 2, protocol: str = "reference", s
         checkpoint="scripted",
         step=3,
     )
+
+
+def setup_of(way: Way, mode: str) -> Setup:
+    """As an evaluation of a system has it, but for lengths."""
+    return dataclasses.replace(
+        setup(mode=mode, rounds=way.protocol.rounds),
+        template=way.template,
+        protocol=way.protocol,
+        otherwise=way.otherwise,
+    )
+
+
+def run_way(
+    way: Way, mode: str, script: dict[str, list[Says]], sandbox, **kwargs
+) -> tuple[Trajectory, ScriptedGenerator]:
+    """The trajectory of problem "p" asked in this way, all of whose script is said; it comes back from JSON."""
+    generator = ScriptedGenerator(script, codec=kwargs.pop("codec", CODEC), longest=kwargs.pop("longest", 10_000))
+    (trajectory,) = rollout([problem("p", **kwargs)], generator, sandbox, setup_of(way, mode))
+    assert not generator.held
+    assert not any(generator.script.values()), "the whole script was said"
+    assert Trajectory.from_json(json.loads(json.dumps(trajectory.to_json()))) == dataclasses.replace(
+        trajectory, elapsed_s=round(trajectory.elapsed_s, 4), waited_s=round(trajectory.waited_s, 4)
+    )
+    return trajectory, generator
 
 
 def run(problems, generator, sandbox, *, done=(), in_flight=64, **kwargs):

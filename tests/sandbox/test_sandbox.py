@@ -276,3 +276,54 @@ def test_digits_beyond_the_interpreters_limit_are_an_error_and_a_million_charact
 def test_programs_see_a_python_like_any_other(sandbox, code, printed):
     ran = sandbox.run(code)
     assert ran.stdout == printed, ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "printed"),
+    [
+        ("x = 6\nx * 7", "42\n"),
+        ("print('a')\n'b'", "a\n'b'\n"),
+        ("x = 6; x", "6\n"),
+        ("print('a')", "a\n"),
+        ("None", ""),
+        ("x = 6", ""),
+        ("if True:\n    6", ""),
+        ("6\nx = 7", ""),
+        ("", ""),
+        ("import sympy\nsympy.Rational(1, 3)", "1/3\n"),
+    ],
+)
+def test_the_value_of_a_last_expression_is_printed_where_that_is_asked_for(sandbox, code, printed):
+    ran = sandbox.run(code, value=True)
+    assert (ran.exit, ran.stdout, ran.stderr) == (Exit.OK, printed, "")
+    assert sandbox.run("6 * 7").stdout == ""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def f():\n    return 1 / 0\n\n\nf()",
+        "x = (",
+        "return 1",
+        "exit(3)",
+        "raise MemoryError",
+        "class A:\n    def __repr__(self):\n        return 1 / 0\n\n\nx",
+    ],
+)
+def test_a_program_whose_value_is_asked_for_fails_as_it_does_otherwise(sandbox, code):
+    with_value, without = sandbox.run(code, value=True), sandbox.run(code)
+    assert (with_value.exit, with_value.stderr) == (without.exit, without.stderr)
+    assert with_value.exit in (Exit.ERROR, Exit.MEMORY)
+
+
+def test_a_value_that_cannot_be_written_is_an_error_of_the_program(sandbox):
+    ran = sandbox.run("class A:\n    def __repr__(self):\n        return 1 / 0\n\n\nA()", value=True)
+    assert (ran.exit, ran.stdout) == (Exit.ERROR, "")
+    frames = [line for line in ran.stderr.split("\n") if "File" in line]
+    assert frames == ['  File "<string>", line 6, in <module>', '  File "<string>", line 3, in __repr__']
+
+
+def test_values_of_earlier_blocks_stay_silent_and_are_remembered(sandbox):
+    replay = ["print('no')\n40", "'also not'\n1 / 0", "x = _ + 1\nx"]
+    ran = sandbox.run("print(x)\n_ + 1", replay=replay, value=True)
+    assert (ran.stdout, ran.stderr) == ("41\n42\n", "")

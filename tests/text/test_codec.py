@@ -6,7 +6,7 @@ import tokenizers as backends
 from dsmath.records import Example, Piece, Source
 from dsmath.text import template, tokenizer
 from dsmath.text.codec import TextCodec, TokenCodec, end_token, end_tokens
-from dsmath.text.template import BEGIN, Special
+from dsmath.text.template import APART, BEGIN, Special
 
 REFERENCE = template.find("reference")
 
@@ -39,6 +39,42 @@ def test_special_tokens_are_ids_and_text_never_is(trained, codec):
     assert piece.ids.count(trained.eos) == piece.ids.count(trained.bos) == 1
     assert piece.text == "<|end|> <|begin|><|end|>"
     assert TokenCodec(with_token("ab")).encode(Source.PROMPT, (BEGIN, "x")).ids == with_token("ab").encode("x")
+
+
+def spaced(scheme: str) -> tokenizer.HFTokenizer:
+    """A tokenizer that puts a space before the first text of a sequence, or before every one."""
+    backend = backends.Tokenizer(backends.models.BPE(vocab={c: i for i, c in enumerate("\u2581abc|")}, merges=[]))
+    backend.pre_tokenizer = backends.pre_tokenizers.Metaspace(prepend_scheme=scheme)
+    backend.decoder = backends.decoders.Metaspace(prepend_scheme=scheme)
+    backend.add_special_tokens(["<s>", "</s>"])
+    return tokenizer.HFTokenizer(backend, bos="<s>", eos="</s>")
+
+
+@pytest.mark.parametrize(("scheme", "behind"), [("always", "\u2581b"), ("first", "b"), ("never", "b")])
+def test_a_prompt_begins_as_the_tokenizer_begins_texts_and_all_else_goes_on(scheme, behind):
+    t = spaced(scheme)
+    codec = TokenCodec(t)
+
+    def letters(*parts, source=Source.PROMPT):
+        return "".join(map("\u2581abc|()".__getitem__, codec.encode(source, parts).ids))  # ( begins, ) ends
+
+    space = "" if scheme == "never" else "\u2581"
+    assert letters("a") == f"{space}a"
+    assert letters("", "a") == f"{space}a"
+    assert letters(BEGIN, "a", Special("</s>"), "b") == f"({space}a){behind}"
+    assert letters(BEGIN, "a", APART, "b") == f"({space}a{space}b"
+    assert letters("a", "b") == f"{space}ab", "texts that meet are one"
+    assert letters("a", source=Source.MODEL) == letters("a", source=Source.TOOL) == "a"
+    assert letters("a", Special("</s>"), "b", source=Source.FRAME) == f"a){behind}"
+    assert t.decode(t.encode(" a")) == " a"
+    assert t.decode(t.encode("a", begins=True) + t.encode(" b")) == f"{' ' if space else ''}a b"
+
+
+def test_a_begin_token_never_comes_twice():
+    t = spaced("never")
+    codec = TokenCodec(t)
+    assert codec.encode(Source.PROMPT, (BEGIN, BEGIN, "a")).ids == codec.encode(Source.PROMPT, (BEGIN, "a")).ids
+    assert codec.encode(Source.PROMPT, (Special("<s>"), BEGIN)).ids == (t.bos,)
 
 
 def test_cutting_drops_whole_tokens_and_encodes_only_what_is_left(trained, codec):
@@ -106,6 +142,8 @@ def test_training_and_evaluation_see_the_same_ids(trained, codec):
 def test_generation_stops_at_the_turns_end_the_sequences_end_and_what_asks(trained):
     assert end_token(REFERENCE, trained) == trained.eos
     assert end_tokens(REFERENCE, trained) == {trained.eos}
+    several = tokenizer.HFTokenizer(trained._backend, bos=None, eos="<|end|>", ends=(trained.special("?"),))
+    assert end_tokens(REFERENCE, several) == {trained.eos, trained.special("?")}
     asking = template.Template("own", (), (), (), end="<|begin|>", stops=("text", Special("?")))
     assert end_tokens(asking, trained) == {trained.bos, trained.eos, trained.special("?")}
 

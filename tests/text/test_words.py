@@ -1,6 +1,7 @@
 """Word by word, ids are those of the whole text, in every tokenizer whose words are known; others are left alone."""
 
 import pickle
+import unicodedata
 
 import pytest
 import tokenizers as backends
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import pre_tokenizers as cutters
 
-from dsmath.text import words
+from dsmath.text import ranks, words
 from dsmath.text.words import WordEncoder
 
 LETTERS = r"\s?[A-Za-zµÀ-ÖØ-öø-ƺͰ-ͳΆΈ-ΊЀ-ҁḀ-ἕℂ-ℇⰀ-ⱻＡ-Ｚａ-ｚ𐐀-𐑏]+"
@@ -21,6 +22,10 @@ PRE_TOKENIZERS = {
             for regex in ("[\r\n]", LETTERS, r"\s?[!-/:-~！-／：-～‘-‟　-。]+", r"\s+$", "[一-龥ࠀ-一가-퟿]+")
         ),
         cutters.Digits(individual_digits=True),
+        cutters.ByteLevel(add_prefix_space=False, use_regex=False),
+    ],
+    "qwen": [
+        cutters.Split(backends.Regex(ranks.SPLIT), "isolated"),
         cutters.ByteLevel(add_prefix_space=False, use_regex=False),
     ],
 }
@@ -121,6 +126,16 @@ def test_a_tokenizer_that_does_more_than_cut_is_left_to_the_library():
     assert not changed(lambda made: made.enable_padding(length=9)).cuts
     assert not changed(lambda made: setattr(made.model, "dropout", 0.5)).cuts
     assert changed(lambda made: made.add_tokens(["\u00f8"])).cuts, "a text with it isn't in the alphabet"
+
+
+def test_a_normalizer_that_leaves_the_alphabet_as_it_is_changes_nothing():
+    made = backend(PRE_TOKENIZERS["qwen"])
+    made.normalizer = backends.normalizers.NFC()
+    encode = WordEncoder(made)
+    assert encode.cuts
+    every = "".join(c for c in map(chr, range(1 << 16)) if words.ALPHABET.fullmatch(c))
+    assert unicodedata.normalize("NFC", every) == made.normalizer.normalize_str(every) == every
+    assert encode("cafe\u0301 12") == whole(made, "caf\u00e9 12")
 
 
 def test_forgetting_words_changes_no_ids(monkeypatch):

@@ -184,12 +184,13 @@ def test_a_step_takes_any_loss(params, batch):
     assert np.array_equal(after.params["norm"], params["norm"])
 
 
-def test_weight_decay_spares_the_scales_of_norms():
-    optimizer = optimizers.make(dataclasses.replace(CONFIG.train, warmup_steps=0), ARCH)
-    params = jax.tree.map(lambda axes: jnp.ones(len(axes)), decoder.axes(ARCH), is_leaf=_is_axes)
+def test_weight_decay_spares_the_scales_of_norms_and_biases():
+    arch = dataclasses.replace(ARCH, qkv_bias=True)
+    optimizer = optimizers.make(dataclasses.replace(CONFIG.train, warmup_steps=0), arch)
+    params = jax.tree.map(lambda axes: jnp.ones(len(axes)), decoder.axes(arch), is_leaf=_is_axes)
     updates, _ = optimizer.update(jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params)
     assert np.all(updates["norm"] == 0)
-    assert np.all(updates["layers"]["attn_norm"] == 0)
+    assert all(np.all(updates["layers"][name] == 0) for name in ("attn_norm", "mlp_norm", *decoder.BIASES))
     np.testing.assert_allclose(updates["layers"]["q"], -0.01 * 0.1, rtol=1e-6)
 
 

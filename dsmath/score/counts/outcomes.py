@@ -31,7 +31,7 @@ def outcome(
     `program_correct` is the verdict on the output of the last program, None if that did not run to its end;
     `strict_correct` that of the strict grader, None if it isn't known.
     """
-    last_exit = trajectory.programs[-1].ran.exit if trajectory.programs else None
+    last_exit = trajectory.last_program.ran.exit if trajectory.last_program else None
     if verdict.correct:
         return Outcome.RIGHT
     if strict_correct:
