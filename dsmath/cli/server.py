@@ -2,10 +2,13 @@
 
 import contextlib
 import dataclasses
+import importlib.util
+import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from absl import flags
 
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
 # Twice as many responses are under way, which has to be more than the unanswered ones that tell that a server is gone.
 LEAST_SLOTS = 3
+
+log = logging.getLogger(__name__)
 
 OURS = (
     *("model", "api", "functions", "prefill", "key_env", "concurrency", "temperature", "max_new", "price", "budget"),
@@ -73,6 +78,8 @@ def asked(values: flags.FlagValues, system: System | None) -> Asked:
     for other in ("weights", "step", "template"):
         if getattr(values, other) is not None and not (other == "template" and values.api == "completions"):
             raise UserError(f"--{other} is given, but a server is asked; expected one of them")
+    if importlib.util.find_spec("httpx2") is None:
+        raise UserError("asking a server takes the package httpx2; pip install 'dsmath[server]' brings it")
     endpoint = _endpoint(values, system)
     name, key = _key(values, system, endpoint.url)
     price = _price(values)
@@ -123,7 +130,7 @@ def _opened(
 
 def _endpoint(values: flags.FlagValues, system: System | None) -> "Endpoint":
     from dsmath.engine.remote.exchange import checked
-    from dsmath.engine.remote.talk import CHAT, COMPLETIONS, Endpoint
+    from dsmath.engine.remote.talk import CHAT, COMPLETIONS, RESPONSES, Endpoint
 
     served = system.served if system else None
     if system is not None and served is not None and served.retired and not values.model:
@@ -137,6 +144,8 @@ def _endpoint(values: flags.FlagValues, system: System | None) -> "Endpoint":
     api = values.api or (served.api if served else COMPLETIONS if system else CHAT)
     if system is not None and served is None and api != COMPLETIONS:
         raise UserError(f"{system.name} has a prompt of its own, which a chat would lay out anew: --api completions")
+    if served is not None and api not in (served.api, RESPONSES) and not (api == CHAT and values.functions):
+        raise UserError(f"{values.system} isn't asked by --api {api}; expected {served.api}, or chat with --functions")
     if (values.functions or values.prefill) and api != CHAT:
         raise UserError(f"--functions and --prefill are for --api chat; it is {api}")
     return Endpoint(checked(url, "").rstrip("/"), model, api, prefill=values.prefill)
@@ -149,6 +158,8 @@ def _key(values: flags.FlagValues, system: System | None, url: str) -> tuple[str
     name = values.key_env or (served.key if served and own else "")
     if name and not os.environ.get(name, "").strip():
         raise UserError(f"the environment variable {name} isn't set; expected the key for {url} in it")
+    if name and url.startswith("http://") and urlsplit(url).hostname not in ("localhost", "127.0.0.1", "::1"):
+        log.warning("the key in %s goes to %s in clear text; https:// would hide it", name, url)
     return name, os.environ[name].strip() if name else ""
 
 

@@ -234,6 +234,8 @@ def test_another_server_or_model_does_not_mix_into_a_journal(tmp_path):
         (["--system", "gpt-4", "--suites", "embedded"], "gpt-4 is retired: .*2026-10-23.*--model"),
         (["--system", "gemini-pro", "--suites", "embedded"], "gemini-pro is retired: .*2025"),
         (["--system", "gpt-4", "--model", "m", "--suites", "embedded"], "OPENAI_API_KEY isn't set"),
+        (["--system", "gpt-4-code-interpreter", "--model", "m", "--api", "chat"], "isn't asked by --api chat"),
+        (["--system", "glm-4", "--api", "completions", "--suites", "embedded"], "isn't asked by --api completions"),
         (["--system", "glm-4", "--suites", "embedded"], "ZHIPUAI_API_KEY isn't set"),
         (["--system", "wizardmath-7b-v1.1", "--server", "http://x", "--model", "m", "--api", "chat"], "--api complet"),
     ],

@@ -108,6 +108,14 @@ def test_a_server_that_can_goes_on_with_the_unfinished_message(sandbox):
     assert "continue_final_message" not in bodies[0]
 
 
+def test_who_thought_to_the_limit_and_said_nothing_is_asked_again_as_before(sandbox):
+    """Two messages by one role in a row are refused by some."""
+    answer = lambda seen, n: chat("", "length") if n == 1 else chat("42")  # noqa: E731
+    trajectory, bodies = solve(answer, sandbox, protocol="reference")
+    assert bodies[1]["messages"] == bodies[0]["messages"]
+    assert trajectory.text == "42"
+
+
 def test_after_a_cut_the_user_asks_to_go_on(sandbox):
     answer = lambda seen, n: chat("First,", "length") if n == 1 else chat("then.")  # noqa: E731
     trajectory, bodies = solve(answer, sandbox, protocol="reference")

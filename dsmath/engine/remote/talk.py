@@ -124,11 +124,10 @@ def turns(response: Sequence[Piece]) -> list[Message]:
             messages.append({"role": role, "content": OUTPUT_FENCE + piece.text})
         else:
             messages.append({"role": role, "content": piece.text})
-    for message in messages:
-        message["content"] = message["content"].strip()
-    if messages and messages[-1]["role"] == "assistant":
-        messages.append({"role": "user", "content": GO_ON})
-    return [message for message in messages if message["content"]]
+    said = [{**message, "content": text} for message in messages if (text := message["content"].strip())]
+    if said and said[-1]["role"] == "assistant":
+        said.append({"role": "user", "content": GO_ON})
+    return said
 
 
 def settings(endpoint: Endpoint, request: Request) -> dict[str, Any]:
