@@ -23,7 +23,7 @@ from tests.engine.served import KEY, Reply, Seen, Server, call, chat, error, que
 from tests.engine.test_remote_hostile import WORSE
 
 PROBLEMS = catalogue.problems("embedded", None, limit=24)
-HOSTILE = ("--tries", "3", "--backoff_s", "0.02", "--request_s", "0.4")
+HOSTILE = ("--tries", "4", "--backoff_s", "0.02", "--request_s", "3")
 
 
 def command(verb: str, *args: str) -> list[str]:

@@ -79,6 +79,7 @@ class Remote:
         self._running = 0  # requests that were submitted and not taken from the queue
         self._exhausted: list[_Exhausted] = []  # held back
         self._row = 0  # of exhausted requests, since the last answer
+        self._answered = False  # any request
         self._end: BaseException | None = None  # what the next poll raises: what ended before it is returned first
         self._talks: dict[str, Talk] = {}
         self._mend: UserError | None = None  # after which nothing more is sent; of the loop's thread, as `_unknown`
@@ -150,7 +151,7 @@ class Remote:
             else:
                 completions += [each.completion for each in self._exhausted]
                 completions.append(ended)
-                self._exhausted, self._row = [], 0
+                self._exhausted, self._row, self._answered = [], 0, True
         if self._row >= GONE and self._exhausted:
             self._end = self._end or self._gone()
         elif self._exhausted and not self._running and not completions:
@@ -172,9 +173,12 @@ class Remote:
         )
 
     def _last_words(self) -> list[Completion]:
-        """What is held back when nothing else is under way: failures, if the server was there to fail."""
+        """What is held back when nothing else is under way: failures, if the server was there to fail.
+
+        One that has answered others and is busy for these alone, however often they are asked, has failed.
+        """
         held, self._exhausted = self._exhausted, []
-        if all(each.failed.away or each.failed.status in _BUSY for each in held):
+        if all(each.failed.away or (each.failed.status in _BUSY and not self._answered) for each in held):
             self._end = Preempted(
                 f"{self.endpoint.url} can't be reached, or takes no more for now ({held[-1].completion.reason}); "
                 "the same command goes on from here"
