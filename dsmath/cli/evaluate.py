@@ -14,6 +14,11 @@ Examples:
   dsmath evaluate --weights FOLDER --suites gsm8k,math --modes cot,tool --limit 100
   dsmath evaluate --system wizardmath-7b-v1.1 --weights FOLDER --suites gsm8k,math --modes cot
   dsmath evaluate --system qwen-72b --weights FOLDER --examples EXAMPLES --suites gsm8k --modes cot
+  dsmath evaluate --server http://localhost:8000/v1 --model NAME --suites gsm8k --limit 100
+  dsmath evaluate --system gpt-4 --model gpt-4o --suites gsm8k --functions --price 2.5,10 --budget 5
+
+A server needs no device here and no tokenizer. Its key stands in an environment variable, which a system's record or
+--key_env names; it is written nowhere. --system takes a closed system's server, way of asking and key from its record.
 """
 
 import contextlib
@@ -29,14 +34,16 @@ import rich.progress
 from absl import flags
 
 from dsmath import config, recipes, runs, runtime
-from dsmath.cli import experiment
+from dsmath.cli import experiment, server
 from dsmath.config import need
 from dsmath.error import UserError
 from dsmath.records import Trajectory
 from dsmath.systems import fewshot, roster
+from dsmath.systems.system import System
 
 if TYPE_CHECKING:
     from dsmath.model.decoder import Params
+    from dsmath.rollout.evaluation import Subject
     from dsmath.rollout.ways import Ways
 
 log = logging.getLogger(__name__)
@@ -48,11 +55,14 @@ def define(values: flags.FlagValues) -> None:
     experiment.define_data_dir(values)
     experiment.define_step(values)
     experiment.define_weights(values, "HF folder to evaluate; needs no --config")
-    flags.DEFINE_string("system", None, "whose way to ask it is, of `dsmath systems`, for --weights", values)
+    flags.DEFINE_string(
+        "system", None, "of `dsmath systems`: whose way to ask it is, for --weights or a server", values
+    )
     flags.DEFINE_string("examples", None, "folder of few-shot examples (dsmath/systems/fewshot.py)", values)
     flags.DEFINE_list("suites", None, "benchmarks, such as gsm8k,math", flag_values=values)
     flags.DEFINE_list("modes", None, "of cot, tool, pot", flag_values=values)
     flags.DEFINE_integer("limit", None, "problems per suite", flag_values=values)
+    server.define(values)
 
 
 def resumes(values: flags.FlagValues) -> bool:
@@ -62,8 +72,13 @@ def resumes(values: flags.FlagValues) -> bool:
 
 def run(values: flags.FlagValues) -> dict[str, Any]:
     """Evaluate, and return the summaries of all suites and modes."""
-    runtime.start(apart=True)
     ways, system = None, roster.find(values.system) if values.system else None
+    if values.examples and system is None:
+        raise UserError(f"--examples is {values.examples}, without the --system that is asked behind them")
+    if server.is_asked(values, system):
+        asked = server.asked(values, system)
+        return _chosen(values, asked.settings, asked.run, step=0, ways=asked.ways, system=system, opened=asked.open())
+    runtime.start(apart=True)
     if values.weights:
         run, settings = _of_folder(values, values.template if system is None else "reference")
         step = 0
@@ -74,19 +89,33 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
             raise UserError(f"--system is {values.system}, without its --weights; a run keeps its own way to be asked")
         run, settings = experiment.run_to_decode(values)
         step = values.step
-    if values.examples and system is None:
-        raise UserError(f"--examples is {values.examples}, without the --system that is asked behind them")
+    return _chosen(values, settings, run, step=step, ways=ways, system=system)
+
+
+def _chosen(
+    values: flags.FlagValues,
+    settings: config.Config,
+    run: runs.Run,
+    *,
+    step: int | None,
+    ways: "Ways | None",
+    system: System | None,
+    opened: "contextlib.AbstractContextManager[Subject] | None" = None,
+) -> dict[str, Any]:
+    """Evaluate on the suites and in the modes that the flags choose."""
     chosen = {name: getattr(values, name) for name in ("suites", "modes", "limit")}
     given = {name: tuple(v) if isinstance(v, list) else v for name, v in chosen.items() if v is not None}
     wanted = config.parse(config.Eval, dataclasses.asdict(need(settings.eval, "eval")) | given, path="config.eval")
     if system is not None and values["config"].value is None:  # which else says how to sample and how long programs run
-        wanted = dataclasses.replace(wanted, temperature=system.temperature)
+        temperature = system.temperature if values.temperature is None else values.temperature
+        wanted = dataclasses.replace(wanted, temperature=temperature)
         limits = dataclasses.replace(need(settings.sandbox, "sandbox"), timeout_s=None)
         settings = dataclasses.replace(settings, sandbox=limits)
     settings = dataclasses.replace(settings, eval=wanted)
     asked = None if system is None else system.name
     console = rich.console.Console(file=sys.stderr if values.json else sys.stdout)
-    return evaluate(settings, run, experiment.data_dir(values), step=step, console=console, ways=ways, system=asked)
+    data_dir = experiment.data_dir(values)
+    return evaluate(settings, run, data_dir, step=step, console=console, ways=ways, system=asked, opened=opened)
 
 
 def evaluate(
@@ -99,11 +128,12 @@ def evaluate(
     ways: "Ways | None" = None,
     system: str | None = None,
     trained: "Params | None" = None,
+    opened: "contextlib.AbstractContextManager[Subject] | None" = None,
 ) -> dict[str, Any]:
     """Evaluate one checkpoint on every suite and mode of the config, and show what came of it.
 
     `ways` are those of a `system`, whose name journals are pinned to; None for those of the config. `trained` are the
-    step's parameters, where they are at hand.
+    step's parameters, where they are at hand; `opened` opens a server, which is evaluated in place of a checkpoint.
     Of several processes, the first one scores; the others return no summary.
     """
     from dsmath.cli import subject
@@ -125,10 +155,14 @@ def evaluate(
         limits_of = {way.protocol.name: evaluation.limits_of(way.protocol, limits) for _, _, way in tasks}
         sandboxes = {each: stack.enter_context(Sandbox(each)) for each in set(limits_of.values())}
         grading = stack.enter_context(graders.Grading())
-        loaded = subject.load(settings, run, step, ways, trained)
+        if opened is None:
+            loaded = subject.load(settings, run, step, ways, trained)
+            log.info("evaluating step %d of %s; the first dispatches compile", loaded.step, run.workdir)
+        else:
+            loaded = stack.enter_context(opened)
+            log.info("evaluating %s into %s", loaded.name, run.workdir)
         if system is not None:
             loaded = dataclasses.replace(loaded, facts=loaded.facts | {"system": system})
-        log.info("evaluating step %d of %s; the first dispatches compile", loaded.step, run.workdir)
         for problems, mode, way in tasks:
             budgets, sandbox = evaluation.with_budgets(wanted, way.protocol), sandboxes[limits_of[way.protocol.name]]
             done = evaluation.sample(problems, mode, run, loaded, sandbox, budgets, seed=settings.seed, track=track)

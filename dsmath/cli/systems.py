@@ -52,6 +52,7 @@ def as_json(system: System) -> dict[str, Any]:
         "license": weights.license if weights else None,
         "parameters": weights.parameters if weights else None,
         "model": served.model if served else None,
+        "retired": served.retired if served else None,
         "modes": list(system.ways),
         "unconfirmed": list(system.unconfirmed),
     }

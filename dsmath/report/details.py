@@ -93,7 +93,7 @@ def _tools(summaries: list[Summary]) -> Sheet:
 
 
 def _costs(summaries: list[Summary]) -> Sheet:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for summary in summaries:
         cost = summary["cost"]
         waiting = "" if cost["waiting_share"] is None else f"{100 * cost['waiting_share']:.1f}%"
@@ -101,12 +101,34 @@ def _costs(summaries: list[Summary]) -> Sheet:
         pool = "" if cost.get("pool_use") is None else f"{100 * cost['pool_use']:.1f}%"
         put_backs = f"{cost.get('put_backs', 0):,}"
         rows.append((*run_cells(summary), *counts, f"{cost['wall_s']:,.1f}", waiting, pool, put_backs))
-    header = ("Suite", "Mode", "Step", "Generated tokens", "Tokens/s", "Wall s", "Waiting", "Pool", "Put back")
+    header: tuple[str, ...] = (
+        "Suite",
+        "Mode",
+        "Step",
+        "Generated tokens",
+        "Tokens/s",
+        "Wall s",
+        "Waiting",
+        "Pool",
+        "Put back",
+    )
     note = (
         "Waiting: share of the time in which all responses waited for programs. Pool: share of the memory for "
         "sequences in use, on average. Put back: sequences that made room for others and were computed again."
     )
+    if any("usage" in summary["cost"] for summary in summaries):
+        header += ("Asked tokens", "Answered tokens", "Requests", "Dollars")
+        rows = [row + _usage(summary["cost"].get("usage")) for row, summary in zip(rows, summaries, strict=True)]
+        note += " Tokens, requests and dollars of a server are as it told; those of requests that failed it may not."
     return Sheet("Cost", header, rows, note)
+
+
+def _usage(usage: dict[str, Any] | None) -> tuple[str, str, str, str]:
+    if usage is None:
+        return "", "", "", ""
+    counts = (f"{usage[name]:,}" for name in ("prompt_tokens", "completion_tokens", "requests"))
+    prompt, completion, requests = counts
+    return prompt, completion, requests, "" if usage["dollars"] is None else f"{usage['dollars']:.2f}"
 
 
 def breakdown_rows(summaries: list[Summary]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ refused instead of mixed in.
 """
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -37,6 +38,7 @@ class Subject:
     name: str  # with the fingerprint of its weights
     step: int  # of training; 0 for the weights that it starts from
     facts: dict[str, Any]  # what else decides on its answers, such as architecture, tokenizer, type: JSON values
+    spent: Callable[[], str] = str  # why no further problem is to be begun; "" while there is no reason
 
 
 def check_modes(settings: config.Eval) -> None:
@@ -98,8 +100,8 @@ def fill(
     Of several processes, which see the same folder, each takes its share of the problems into a journal of its own. The
     first one then waits for the others, and puts all into one journal; they go on meanwhile.
 
-    Raises UserError if the journal was begun under other settings, or another process writes it; Preempted if the
-    others write nothing any more.
+    Raises UserError if the journal was begun under other settings, another process writes it, or what may be spent is
+    spent; Preempted if the others write nothing any more.
     """
     index, count = runtime.process()
     share = problems[index::count]
@@ -111,9 +113,12 @@ def fill(
     with journal.Journal(evaluation.journal(index)) as out:  # first: whoever has it open goes on with it alone
         runs.pin(evaluation.settings, _pinned(setup, subject, sandbox, settings))
         done = _done(evaluation)
-        made = rollout(share, subject.generator, sandbox, setup, done=done, in_flight=2 * settings.slots)
+        begun = itertools.takewhile(lambda _: not subject.spent(), share)
+        made = rollout(begun, subject.generator, sandbox, setup, done=done, in_flight=2 * settings.slots)
         for trajectory in track(made, what, len(mine), len(done & mine)):
             out.append(trajectory.to_json())
+        if (why := subject.spent()) and mine - _done(evaluation):
+            raise UserError(why)
         if index == 0:
             out.sync()
             if count > 1:

@@ -4,7 +4,9 @@
 passes for the model's own words, so a fence in its output opens no program. `strict` keeps state between programs as
 a notebook does. `tora` and `qwen2.5-math` have the budgets, stops and clipping of those harnesses
 (github.com/microsoft/ToRA, github.com/QwenLM/Qwen2.5-Math); not their prompts, their graders, or Qwen's evaluation of a
-last line that prints nothing.
+last line that prints nothing. `functions` is for a server's function calls, which a generator writes as programs, and
+is `strict` but for its end: a model that calls nothing has answered. Under `hosted` nothing runs here: the server runs
+programs by itself, in as many rounds as it likes.
 """
 
 import dataclasses
@@ -78,6 +80,18 @@ def _with_state(turn: Turn) -> Call | None:
     return None if code is None else Call(code, replay=earlier)
 
 
+def _calls(turn: Turn) -> bool:
+    return turn.stop is Stop.TEXT
+
+
+def _never(turn: Turn) -> bool:
+    return False
+
+
+def _nothing(turn: Turn) -> Call | None:
+    return None
+
+
 def _unanswered(turn: Turn) -> bool:
     return "boxed" not in turn.generation and turn.generation.endswith(FENCE)
 
@@ -104,6 +118,18 @@ _TORA = Protocol(
     grader="strict",
 )
 
+_STRICT = Protocol(
+    name="strict",
+    rounds=4,
+    max_new=1024,
+    timeout_s=10.0,
+    goes_on=_wants_output,
+    program=_with_state,
+    refused=None,
+    shown=programs.shown_strictly,
+    grader="strict",
+)
+
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
@@ -118,18 +144,10 @@ PROTOCOLS = {
             shown=programs.shown,
             grader="reference",
         ),
-        Protocol(
-            name="strict",
-            rounds=4,
-            max_new=1024,
-            timeout_s=10.0,
-            goes_on=_wants_output,
-            program=_with_state,
-            refused=None,
-            shown=programs.shown_strictly,
-            grader="strict",
-        ),
+        _STRICT,
         _TORA,
         dataclasses.replace(_TORA, name="qwen2.5-math", max_new=2048),
+        dataclasses.replace(_STRICT, name="functions", rounds=8, max_new=4096, goes_on=_calls),
+        dataclasses.replace(_STRICT, name="hosted", rounds=1, max_new=8192, goes_on=_never, program=_nothing),
     )
 }

@@ -15,7 +15,22 @@ import time
 from collections.abc import Container, Iterable, Iterator
 
 from dsmath.error import UserError
-from dsmath.records import COT, POT, TOOL, Attempt, Exit, Piece, Problem, Program, Ran, Source, Stop, Trajectory
+from dsmath.records import (
+    COT,
+    POT,
+    TOOL,
+    UNANSWERED,
+    Attempt,
+    Exit,
+    Piece,
+    Problem,
+    Program,
+    Ran,
+    Source,
+    Stop,
+    Trajectory,
+    Usage,
+)
 from dsmath.rollout import programs
 from dsmath.rollout.protocols import Call, Protocol, Turn
 from dsmath.sandbox.client import Sandbox
@@ -26,6 +41,7 @@ log = logging.getLogger(__name__)
 
 PAUSE_S = 0.001  # after a poll without news, if programs run: held sequences may be all that the generator has room for
 TRIES = 3  # of a program, should the sandbox fail
+ELSEWHERE = {"level": "server"}  # in place of a sandbox's level: a server ran the programs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +101,9 @@ class _Response:
     stop: Stop = Stop.TOO_LONG
     programs: list[Program] = dataclasses.field(default_factory=list)
     put_backs: int = 0
+    usage: Usage | None = None
+    reason: str = ""
+    elsewhere: bool = False  # whether a server ran its programs
 
     @property
     def id(self) -> str:
@@ -178,8 +197,19 @@ class _Machine:
     def _generated(self, response: _Response, completion: Completion) -> None:
         response.stop = completion.stop
         response.put_backs += completion.put_backs
+        if completion.usage is not None:
+            response.usage = completion.usage if response.usage is None else response.usage + completion.usage
+        response.reason = completion.reason
+        response.elsewhere |= bool(completion.programs)
+        response.programs.extend(completion.programs)
+        for piece in completion.before:
+            self._write(response, piece)
         stripped = self.generator.codec.cut(completion.piece, len(completion.piece.text.rstrip()))
-        if self.setup.mode == POT and not response.attempts:
+        if completion.stop in UNANSWERED:
+            if completion.piece.text:
+                self._write(response, completion.piece)
+            self._finish(response)
+        elif self.setup.mode == POT and not response.attempts:
             self._write(response, stripped)
             self._run_whole(response, self.setup.protocol.whole(completion.piece.text))
         elif self.setup.mode == TOOL and self.setup.protocol.goes_on(turn := self._turn(response, completion)):
@@ -216,8 +246,8 @@ class _Machine:
         return Turn("".join([*before, generation]), generation, completion.stop, ran)
 
     def _write(self, response: _Response, piece: Piece) -> None:
-        """Append what the model wrote; what it wrote on end is one piece."""
-        if response.pieces and response.pieces[-1].source is Source.MODEL:
+        """Append what was written; what the model wrote on end is one piece."""
+        if response.pieces and piece.source is response.pieces[-1].source is Source.MODEL:
             piece = self.generator.codec.join(response.pieces.pop(), piece)
         response.pieces.append(piece)
 
@@ -248,7 +278,8 @@ class _Machine:
         codec = self.generator.codec
         shown = self.setup.protocol.shown(ran, codec.clip).strip()
         for source, parts in response.template.output(shown, asked=response.stop is Stop.TEXT):
-            response.pieces.append(codec.encode(source, parts))
+            if parts:
+                response.pieces.append(codec.encode(source, parts))
         response.programs.append(Program(code, ran, shown))
         if self.setup.mode == POT and self.setup.otherwise and not (ran.exit is Exit.OK and ran.stdout.strip()):
             self._ask_otherwise(response, self.setup.otherwise)
@@ -281,12 +312,14 @@ class _Machine:
             protocol=self.setup.protocol.name,
             checkpoint=self.setup.checkpoint,
             step=self.setup.step,
-            sandbox=self.sandbox.level,
+            sandbox=ELSEWHERE if response.elsewhere else self.sandbox.level,
             elapsed_s=now - self.clock,
             waited_s=self.waited_s,
             put_backs=response.put_backs,
             pool_use=self.generator.pool_use,
             attempts=tuple(response.attempts),
+            usage=response.usage,
+            reason=response.reason,
         )
         self.clock, self.waited_s = now, 0.0
         self.finished.append(trajectory)

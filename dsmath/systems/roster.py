@@ -1,10 +1,10 @@
 """All systems by name."""
 
 from dsmath.error import UserError
-from dsmath.systems import alpaca, chats, deepseek, interpreters, tora
+from dsmath.systems import alpaca, chats, deepseek, interpreters, served, tora
 from dsmath.systems.system import System
 
-_KINDS = (deepseek, interpreters, chats, alpaca, tora)
+_KINDS = (deepseek, interpreters, chats, alpaca, tora, served)
 SYSTEMS = {system.name: system for kind in _KINDS for system in kind.SYSTEMS}
 
 

@@ -11,6 +11,7 @@ from dsmath.records import Example, Piece, Source
 from dsmath.text.template import APART, BEGIN, Part, Special, Template, written
 from dsmath.text.tokenizer import Tokenizer
 
+_TOKEN_CHARS = 4  # of English text and of tracebacks, on average
 _UNFINISHED = "\ufffd"  # what an incomplete UTF-8 sequence decodes to
 
 
@@ -87,6 +88,27 @@ class TokenCodec:
         texts = [Piece(first.source, template.lead + first.text), *rest]
         solution = [self.encode(piece.source, (piece.text,)) for piece in texts]
         return prompt, *solution, Piece(Source.MODEL, "", (end_token(template, self.tokenizer),))
+
+
+class TextCodec:
+    """Of one that knows text alone: a server, which has its own tokenizer."""
+
+    def encode(self, source: Source, parts: Sequence[Part]) -> Piece:
+        """Texts and special tokens as a piece; a special token stands by its name."""
+        return Piece(source, written(parts))
+
+    def cut(self, piece: Piece, length: int) -> Piece:
+        """The first `length` characters of a piece."""
+        return Piece(piece.source, piece.text[:length])
+
+    def join(self, first: Piece, second: Piece) -> Piece:
+        """Two pieces of one writer as one."""
+        return Piece(first.source, first.text + second.text)
+
+    def clip(self, text: str, tokens: int) -> str:
+        """A text that is longer than so many tokens, counted by characters, as its first and last half of them."""
+        half = tokens // 2 * _TOKEN_CHARS
+        return text if len(text) <= 2 * half else f"{text[:half].strip()} ... {text[-half:].strip()}"
 
 
 def end_token(template: Template, tokenizer: Tokenizer) -> int:

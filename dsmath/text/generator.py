@@ -7,7 +7,7 @@ import dataclasses
 import functools
 from typing import Protocol
 
-from dsmath.records import Piece, Stop
+from dsmath.records import Piece, Program, Stop, Usage
 from dsmath.text.codec import Codec
 from dsmath.text.template import Part
 
@@ -63,6 +63,10 @@ class Completion:
     end: tuple[int, ...]
     stop: Stop  # Stop.TEXT for a special token of the request's `stop`, too
     put_backs: int = 0  # how often it had to make room for others, and was computed again later
+    before: tuple[Piece, ...] = ()  # what a server wrote and ran by itself, before `piece`
+    programs: tuple[Program, ...] = ()  # those that it ran
+    usage: Usage | None = None  # what a server says that it took
+    reason: str = ""  # why it was refused or failed
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -79,7 +83,10 @@ class Generator(Protocol):
         """Queue a request. Raises UserError if it can never fit: the ids are longer than the cache."""
 
     def poll(self) -> list[Completion]:
-        """Do one dispatch of work, if there is any, and return what ended. Never blocks for lack of work."""
+        """Do one dispatch of work, if there is any, and return what ended. Never blocks for lack of work.
+
+        Of a server: raises UserError for what a person has to mend, Preempted if it is gone.
+        """
 
     def release(self, id: str) -> None:
         """Let go of a held sequence. A request without `hold` releases by itself."""

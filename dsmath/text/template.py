@@ -109,6 +109,19 @@ TEMPLATES = {
 # A question and its instruction alone, for a server that lays out the conversation by itself.
 MESSAGES = Template("messages", system=(), before=(), after=(), end=None)
 
+# The same where a program comes as the call of a function, or of a tool that the server has: nothing is written to ask.
+CALL = Special("a call")
+FUNCTIONS = Template(
+    "functions",
+    system=(),
+    before=(),
+    after=(),
+    end=None,
+    stops=(CALL,),
+    asks=(),
+    output_before=(f"\n{OUTPUT_FENCE}\n",),
+)
+
 
 OWN = "own"  # in place of a template's name: what the folder of weights comes with, see dsmath/text/chat_template.py
 

@@ -5,7 +5,7 @@ import tokenizers as backends
 
 from dsmath.records import Example, Piece, Source
 from dsmath.text import template, tokenizer
-from dsmath.text.codec import TokenCodec, end_token, end_tokens
+from dsmath.text.codec import TextCodec, TokenCodec, end_token, end_tokens
 from dsmath.text.template import APART, BEGIN, Special
 
 REFERENCE = template.find("reference")
@@ -146,3 +146,15 @@ def test_generation_stops_at_the_turns_end_the_sequences_end_and_what_asks(train
     assert end_tokens(REFERENCE, several) == {trained.eos, trained.special("?")}
     asking = template.Template("own", (), (), (), end="<|begin|>", stops=("text", Special("?")))
     assert end_tokens(asking, trained) == {trained.bos, trained.eos, trained.special("?")}
+
+
+def test_a_codec_of_text_alone_has_no_ids_and_the_same_texts():
+    codec, parts = TextCodec(), template.find("chatml").prompt("2 + 2?", lang="en", mode="cot")
+    prompt = codec.encode(Source.PROMPT, (BEGIN, *parts))
+    assert prompt == Piece(Source.PROMPT, template.written(parts))
+    assert prompt.text.startswith("<|im_start|>system\n")
+    said = Piece(Source.MODEL, "so 4 ")
+    assert codec.cut(said, 4) == Piece(Source.MODEL, "so 4")
+    assert codec.join(said, Piece(Source.MODEL, "it is")) == Piece(Source.MODEL, "so 4 it is")
+    assert codec.clip("short", 100) == "short"
+    assert codec.clip("x" * 500 + "y" * 500, 100) == "x" * 200 + " ... " + "y" * 200

@@ -12,6 +12,8 @@ class Outcome(enum.StrEnum):
     ONLY_STRICT = "right only under strict"  # known where both graders have been run
     NOT_GRADED = "not graded in time"  # the grader's limits on time, memory and nesting
     TOO_LONG = "prompt too long"
+    REFUSED = "refused"  # by a server's filter
+    FAILED = "server failed"  # however often it was asked
     TRUNCATED = "truncated"  # at the most new tokens, or by a full cache
     PROGRAM_TIMEOUT = "program timeout"  # the last program
     PROGRAM_ERROR = "program error"  # the last program: an exception, too much memory, too much output
@@ -38,6 +40,10 @@ def outcome(
         return Outcome.NOT_GRADED
     if trajectory.stop is Stop.TOO_LONG:
         return Outcome.TOO_LONG
+    if trajectory.stop is Stop.REFUSED:
+        return Outcome.REFUSED
+    if trajectory.stop is Stop.FAILED:
+        return Outcome.FAILED
     if trajectory.stop is Stop.LENGTH:
         return Outcome.TRUNCATED
     if last_exit is Exit.TIMEOUT:

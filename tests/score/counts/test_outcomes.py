@@ -23,6 +23,8 @@ def record(*, id="p", correct=False, of_program=False, prediction="5", reason="d
         ({"stop": Stop.LENGTH}, {"strict_correct": True}, Outcome.ONLY_STRICT),
         ({"reason": "timeout", "stop": Stop.LENGTH}, {}, Outcome.NOT_GRADED),
         ({"stop": Stop.TOO_LONG, "prediction": ""}, {}, Outcome.TOO_LONG),
+        ({"stop": Stop.REFUSED, "prediction": ""}, {}, Outcome.REFUSED),
+        ({"stop": Stop.FAILED, "programs": (program("timeout"),)}, {}, Outcome.FAILED),
         ({"stop": Stop.LENGTH, "prediction": ""}, {"strict_correct": False}, Outcome.TRUNCATED),
         ({"programs": (program(), program("timeout"))}, {}, Outcome.PROGRAM_TIMEOUT),
         ({"programs": (program("memory"),)}, {}, Outcome.PROGRAM_ERROR),
