@@ -108,7 +108,8 @@ def _chosen(
     wanted = config.parse(config.Eval, dataclasses.asdict(need(settings.eval, "eval")) | given, path="config.eval")
     if system is not None and values["config"].value is None:  # which else says how to sample and how long programs run
         temperature = system.temperature if values.temperature is None else values.temperature
-        wanted = dataclasses.replace(wanted, temperature=temperature)
+        modes = wanted.modes if values.modes else tuple(system.ways)
+        wanted = dataclasses.replace(wanted, temperature=temperature, modes=modes)
         limits = dataclasses.replace(need(settings.sandbox, "sandbox"), timeout_s=None)
         settings = dataclasses.replace(settings, sandbox=limits)
     settings = dataclasses.replace(settings, eval=wanted)

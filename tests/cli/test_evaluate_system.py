@@ -41,7 +41,7 @@ def evaluated(weights: Path, workdir: Path, *args: str) -> tuple[dict, list[dict
 
 
 def test_a_system_samples_at_its_own_temperature_unless_a_config_says_otherwise(weights, tmp_path):
-    system = ("--system", "numinamath-7b-tir", "--modes", "tool")
+    system = ("--system", "numinamath-7b-tir")  # which has one mode
     settings, records = evaluated(weights, tmp_path / "own", *system)
     assert (settings["system"], settings["template"], settings["protocol"]) == (
         *("numinamath-7b-tir", "numinamath"),
