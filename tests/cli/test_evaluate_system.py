@@ -52,7 +52,7 @@ def test_a_system_samples_at_its_own_temperature_unless_a_config_says_otherwise(
     assert all(record["prompt"]["text"].startswith("### Problem: ") for record in records)
     config = tmp_path / "greedy.py"
     config.write_text(CONFIG)
-    settings, _ = evaluated(weights, tmp_path / "config", *system, "--config", str(config))
+    settings, _ = evaluated(weights, tmp_path / "config", *system, "--modes", "tool", "--config", str(config))
     assert (settings["system"], settings["temperature"], settings["max_new"]) == ("numinamath-7b-tir", 0.0, 8)
     assert settings["sandbox.timeout_s"] == 3.0
 

@@ -39,7 +39,7 @@ def test_every_verb_has_help_with_an_example(verb):
     done = dsmath(verb, "--help")
     assert done.returncode == 0
     assert f"dsmath {verb} --" in done.stdout
-    assert ("--workdir" in done.stdout) is (verb not in ("run", "doctor", "plan"))
+    assert ("--workdir" in done.stdout) is (verb not in ("run", "doctor", "plan", "systems"))
 
 
 def test_help_loads_no_heavy_library():
