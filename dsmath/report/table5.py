@@ -115,11 +115,13 @@ def measured(summaries: list[dict[str, Any]]) -> list[Cell]:
 def _measured_cell(summary: dict[str, Any]) -> Cell:
     low, high = summary["interval"]
     problems = summary.get("problems", summary["n"])
-    system = roster.SYSTEMS.get(summary.get("settings", {}).get("system"))
+    asked_as = roster.SYSTEMS.get(summary.get("settings", {}).get("system"))
+    system = asked_as if asked_as and _is_it(asked_as, summary["settings"]) else None
+    name = summary["checkpoint"] + (f", asked as {asked_as.title}" if asked_as else "")
     return Cell(
         section=_SECTION_OF[summary["mode"]],
-        access="open" if system is None or system.weights else "closed",
-        system=summary["checkpoint"] if system is None else system.title,
+        access="closed" if asked_as and asked_as.served else "open",
+        system=system.title if system else name,
         size_b=None,
         benchmark=summary["suite"],
         accuracy=summary["accuracy"],
@@ -139,6 +141,15 @@ def _measured_cell(summary: dict[str, Any]) -> Cell:
             settings=details.settings(summary),
         ),
     )
+
+
+def _is_it(system: System, settings: dict[str, Any]) -> bool:
+    """Whether what was evaluated can be the system that it was asked as, and not another one's weights."""
+    if system.weights is None:
+        return True
+    arch = dataclasses.asdict(system.weights.arch)
+    sizes = ("hidden_size", "intermediate_size", "num_layers", "num_heads", "num_kv_heads")
+    return all(settings.get(f"model.{name}") == arch[name] for name in sizes)
 
 
 @dataclasses.dataclass(frozen=True)

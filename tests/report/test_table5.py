@@ -1,6 +1,7 @@
 """Table 5: the paper's figures as printed, ours beside them, and every cell says whose it is."""
 
 import csv
+import dataclasses
 import io
 import re
 
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from dsmath.report import table5
 from dsmath.report.table5 import Origin
+from dsmath.systems import roster
 
 
 def summary(suite="mgsm_zh", mode="tool", **changes):
@@ -85,15 +87,34 @@ def test_a_row_of_the_papers_says_what_it_takes_to_measure_it():
     assert states["WizardMath-v1.1"] == "runs here on random weights"
 
 
-def test_what_is_measured_of_a_system_stands_under_the_papers_row_and_changes_its_state():
-    ours = summary("gsm8k", "cot", checkpoint="folder (1a2b)", settings={"system": "wizardmath-7b-v1.1"})
-    page = table5.markdown([*table5.paper(), *table5.measured([ours])])
+def asked_as_wizardmath(**sizes):
+    arch = dataclasses.asdict(roster.find("wizardmath-7b-v1.1").weights.arch) | sizes
+    settings = {"system": "wizardmath-7b-v1.1"} | {f"model.{name}": value for name, value in arch.items()}
+    return summary("gsm8k", "cot", checkpoint="folder (1a2b)", settings=settings)
+
+
+def row_of_wizardmath(page):
+    """And the line under it."""
     lines = page.splitlines()
-    theirs = next(i for i, line in enumerate(lines) if line.startswith("| WizardMath-v1.1 |"))
-    assert lines[theirs].endswith("| measured here |")
-    assert lines[theirs + 1].startswith("| WizardMath-v1.1 [1] |")
-    assert "71.2 [65.3, 76.5]" in lines[theirs + 1]
+    i = next(i for i, line in enumerate(lines) if line.startswith("| WizardMath-v1.1 |"))
+    return lines[i], lines[i + 1]
+
+
+def test_what_is_measured_of_a_system_stands_under_the_papers_row_and_changes_its_state():
+    page = table5.markdown([*table5.paper(), *table5.measured([asked_as_wizardmath()])])
+    theirs, ours = row_of_wizardmath(page)
+    assert theirs.endswith("| measured here |")
+    assert ours.startswith("| WizardMath-v1.1 [1] |")
+    assert "71.2 [65.3, 76.5]" in ours
     assert "checkpoint folder (1a2b)" in page
+
+
+def test_another_models_weights_that_are_asked_as_a_system_are_not_the_system():
+    page = table5.markdown([*table5.paper(), *table5.measured([asked_as_wizardmath(num_layers=2)])])
+    theirs, under = row_of_wizardmath(page)
+    assert theirs.endswith("| runs here on random weights |")
+    assert "71.2" not in under
+    assert "| folder (1a2b), asked as WizardMath-v1.1 [1] |" in page
 
 
 def test_several_samples_are_a_mean_over_problems():
