@@ -109,7 +109,8 @@ def _chosen(
     if system is not None and values["config"].value is None:  # which else says how to sample and how long programs run
         temperature = system.temperature if values.temperature is None else values.temperature
         modes = wanted.modes if values.modes else tuple(system.ways)
-        wanted = dataclasses.replace(wanted, temperature=temperature, modes=modes)
+        grader = wanted.grader or "reference"  # the same for all systems
+        wanted = dataclasses.replace(wanted, temperature=temperature, modes=modes, grader=grader)
         limits = dataclasses.replace(need(settings.sandbox, "sandbox"), timeout_s=None)
         settings = dataclasses.replace(settings, sandbox=limits)
     settings = dataclasses.replace(settings, eval=wanted)

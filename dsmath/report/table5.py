@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dsmath.report import details
+from dsmath.score.counts.outcomes import Outcome
 from dsmath.score.counts.statistics import wilson
 from dsmath.suites import catalogue
 from dsmath.systems import roster
@@ -26,6 +27,8 @@ from dsmath.systems.system import System
 
 BENCHMARKS = ("gsm8k", "math", "mgsm_zh", "cmath")
 SECTIONS = {"cot": "Chain of thought", "tir": "Tools and programs"}
+NOT_ANSWERED = (Outcome.TOO_LONG, Outcome.REFUSED, Outcome.FAILED, Outcome.NOT_GRADED)
+ACCESSES = ("closed", "open", "served")  # of "served" nobody says whose weights they are
 _SECTION_OF = {"cot": "cot", "tool": "tir", "pot": "tir"}
 
 
@@ -58,7 +61,7 @@ class Cell:
     """One figure: accuracy and its 95% interval in percent."""
 
     section: str  # of SECTIONS
-    access: str  # "closed", "open"
+    access: str  # of ACCESSES
     system: str
     size_b: float | None  # parameters in billions
     benchmark: str
@@ -115,12 +118,13 @@ def measured(summaries: list[dict[str, Any]]) -> list[Cell]:
 def _measured_cell(summary: dict[str, Any]) -> Cell:
     low, high = summary["interval"]
     problems = summary.get("problems", summary["n"])
-    asked_as = roster.SYSTEMS.get(summary.get("settings", {}).get("system"))
-    system = asked_as if asked_as and _is_it(asked_as, summary["settings"]) else None
+    settings = summary.get("settings", {})
+    asked_as = roster.SYSTEMS.get(settings.get("system"))
+    system = asked_as if asked_as and _is_it(asked_as, settings) else None
     name = summary["checkpoint"] + (f", asked as {asked_as.title}" if asked_as else "")
     return Cell(
         section=_SECTION_OF[summary["mode"]],
-        access="closed" if asked_as and asked_as.served else "open",
+        access=_access(system, settings),
         system=system.title if system else name,
         size_b=None,
         benchmark=summary["suite"],
@@ -129,7 +133,7 @@ def _measured_cell(summary: dict[str, Any]) -> Cell:
         high=high,
         n=problems,
         size=_size(summary["suite"]),
-        remark=f"mean of {summary['n'] / problems:.0f} samples" if problems < summary["n"] else None,
+        remark=_remark(summary, problems),
         how=How(
             mode=summary["mode"],
             step=summary["step"],
@@ -143,10 +147,26 @@ def _measured_cell(summary: dict[str, Any]) -> Cell:
     )
 
 
+def _remark(summary: dict[str, Any], problems: int) -> str | None:
+    """What a figure has to be read with: several samples, and responses that weren't the model's fault."""
+    remarks = [f"mean of {summary['n'] / problems:.0f} samples"] if problems < summary["n"] else []
+    counts = {outcome: summary.get("outcomes", {}).get(outcome.value) for outcome in NOT_ANSWERED}
+    remarks += [f"{count:,} {outcome.value}" for outcome, count in counts.items() if count]
+    return ", ".join(remarks) or None
+
+
+def _access(system: System | None, settings: dict[str, Any]) -> str:
+    if system is not None:
+        return "open" if system.weights else "closed"
+    return "served" if "server" in settings else "open"
+
+
 def _is_it(system: System, settings: dict[str, Any]) -> bool:
-    """Whether what was evaluated can be the system that it was asked as, and not another one's weights."""
-    if system.weights is None:
-        return True
+    """Whether what was evaluated can be the system that it was asked as, and not another model."""
+    if system.served is not None:
+        return settings.get("model") in (system.served.model, *system.served.models)
+    if system.weights is None or "server" in settings:
+        return False
     arch = dataclasses.asdict(system.weights.arch)
     sizes = ("hidden_size", "intermediate_size", "num_layers", "num_heads", "num_kv_heads")
     return all(settings.get(f"model.{name}") == arch[name] for name in sizes)
@@ -200,9 +220,9 @@ def _rows(cells: list[Cell]) -> list[_Row]:
     return found
 
 
-def _place(cell: Cell, titles: list[str]) -> tuple[int, bool, int, bool]:
+def _place(cell: Cell, titles: list[str]) -> tuple[int, int, int, bool]:
     nth = titles.index(cell.system) if cell.system in titles else len(titles)
-    return list(SECTIONS).index(cell.section), cell.access == "open", nth, cell.how is not None
+    return list(SECTIONS).index(cell.section), ACCESSES.index(cell.access), nth, cell.how is not None
 
 
 def _state(systems: list[System]) -> str:

@@ -14,7 +14,7 @@ from dsmath.rollout.ways import Way
 from dsmath.systems import alpaca
 from dsmath.systems.system import System, Weights
 from dsmath.text import template as templates
-from dsmath.text.template import BEGIN, EXAMPLES, Special, Template
+from dsmath.text.template import APART, BEGIN, EXAMPLES, Special, Template
 
 AS_IT_IS = {("en", COT): "", ("zh", COT): ""}
 IM_START, IM_END = Special("<|im_start|>"), Special("<|im_end|>")
@@ -65,12 +65,13 @@ _QWEN_CHAT = Template(
     instructions=AS_IT_IS,
     ends=(IM_START,),
 )
-# `<|im_start|>` is text to its tokenizer, and a turn ends with the end of a sequence; no line ends behind that.
+# `<|im_start|>` is text to its tokenizer, and a turn ends with the end of a sequence; no line ends behind that. On its
+# card the tokens behind it are those of a text that begins, with a space.
 _SEALLM = Template(
     "seallm-7b-v2",
     (BEGIN,),
     ("<|im_start|>user\n",),
-    (Special("</s>"), "<|im_start|>assistant\n"),
+    (Special("</s>"), APART, "<|im_start|>assistant\n"),
     end="</s>",
     ends=("<|im_start|>",),
 )
@@ -82,7 +83,11 @@ SYSTEMS = (
         title="Qwen",
         ways={COT: Way(_QWEN, chain("qwen-72b", max_new=512))},
         weights=Weights("Qwen/Qwen-72B", "Tongyi Qianwen License Agreement", "qwen", QWEN_72B, None),
-        unconfirmed=("how it is asked MATH: as GSM8K here", "the longest answer, 512 tokens here"),
+        unconfirmed=(
+            "how it is asked MATH: as GSM8K here",
+            "the longest answer, 512 tokens here",
+            "how its tokenizer cuts words and normalises: as Qwen2's here",
+        ),
     ),
     System(
         name="qwen-72b-chat",
@@ -93,6 +98,7 @@ SYSTEMS = (
             "the architecture, that of the base",
             "how it is asked MATH: as GSM8K here",
             "the longest answer, 2,048 tokens here",
+            "how its tokenizer cuts words and normalises: as Qwen2's here",
         ),
     ),
     System(
@@ -106,7 +112,10 @@ SYSTEMS = (
             dataclasses.replace(alpaca.MISTRAL_7B, vocab_size=48_384),
             None,
         ),
-        unconfirmed=("the instruction behind a question, and the longest answer: DeepSeekMath's here",),
+        unconfirmed=(
+            "the instruction behind a question, and the longest answer: DeepSeekMath's here",
+            "the space behind </s>, which tokens on its card have, and its tokenizer's legacy=false has not",
+        ),
     ),
     System(
         name="smollm2-135m-instruct",

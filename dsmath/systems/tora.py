@@ -110,7 +110,7 @@ SYSTEMS = (
         weights=Weights("llm-agents/tora-code-34b-v1.0", "Llama 2 (code: MIT)", "llama", CODE_LLAMA_34B, None),
         unconfirmed=(
             "what is shown of an output, in which its authors' code has changed: all of it up to 400 characters here, "
-            "the last line up to 100 in an early version",
+            "up to 100, or the last line up to 100, in other versions",
         ),
     ),
     System(

@@ -27,7 +27,8 @@ _WALL_S = 60  # for a process that may work for jinja_process.CPU_S, on a machin
 # Questions that no template has anything of. What it does to one by its length or its signs shows in another.
 _PLAIN = "Kwijibo 4711?"
 _LONG = (
-    "Grault \"x\" <b>&amp;</b> {{ y }} {% z %} \\frac{1}{2} it's 中文\n\n```python\nprint('[1]')\n```\n# " + 40 * "Fred"
+    "Grault $1 </think> \"x\" <b>&amp;</b> {{ y }} {% z %} \\frac{1}{2} it's 中文\n\n```python\nprint('[1]')\n```\n# "
+    + 40 * "Fred"
 )
 _SPACED = " \n Plugh 0815 \n\n "
 _ANSWER = "Xyzzy 2718."

@@ -14,6 +14,7 @@ import sys
 CPU_S = 2
 MEMORY_BYTES = 512 << 20  # of addresses: Python and jinja2 take a fifth
 LONGEST = 200_000  # characters of a rendered conversation
+LONGEST_ERROR = 200  # of what is said of one that can't be rendered
 
 # What templates take for today, so that a prompt is the same tomorrow: what Llama 3.1's template falls back on.
 TODAY = datetime.datetime(2024, 7, 26)
@@ -100,8 +101,13 @@ def _render(template, conversation, variables) -> str | dict[str, str]:
             if len(text) > LONGEST:
                 return {"error": f"more than {LONGEST} characters"}
     except Exception as e:  # noqa: BLE001 - whatever the program of somebody else raises
-        return {"error": f"{type(e).__name__}: {e}"}
+        return _error(e)
     return text
+
+
+def _error(e: Exception) -> dict[str, str]:
+    """What went wrong, short and without signs that a terminal obeys."""
+    return {"error": f"{type(e).__name__}: {ascii(' '.join(str(e)[:LONGEST_ERROR].split()))[1:-1]}"}
 
 
 def main() -> None:
@@ -112,7 +118,7 @@ def main() -> None:
     try:
         template = environment.from_string(job["template"])
     except Exception as e:  # noqa: BLE001
-        rendered: list[str | dict[str, str]] = [{"error": f"{type(e).__name__}: {e}"}] * len(job["conversations"])
+        rendered: list[str | dict[str, str]] = [_error(e)] * len(job["conversations"])
     else:
         rendered = [_render(template, one, job["variables"]) for one in job["conversations"]]
     json.dump(rendered, sys.stdout)

@@ -63,7 +63,7 @@ class SentencePieceTokenizer:
         bos, eos = self._of_role("bos_token", self._whole.bos_id()), self._of_role("eos_token", self._whole.eos_id())
         if eos is None:
             raise UserError("the tokenizer.model names no end token; expected eos_token in tokenizer_config.json")
-        self.bos, self.eos = bos if beside.adds_bos else None, eos
+        self.bos, self.eos = None if beside.adds_bos is False else bos, eos
         self.ends = tuple(dict.fromkeys((eos, *beside.ends)))
 
     def encode(self, text: str, *, begins: bool = False) -> tuple[int, ...]:

@@ -33,7 +33,7 @@ class Beside:
 
     kind: str = ""  # tokenizer_class
     names: Mapping[str, str] = dataclasses.field(default_factory=dict)  # by role: "bos_token", "eos_token", ...
-    adds_bos: bool = True
+    adds_bos: bool | None = None  # add_bos_token; which kinds do so where nothing says is theirs to know
     legacy: bool | None = None  # of Llama's tokenizers: a space behind every special token, too
     prefix: bool | None = None  # add_prefix_space
     added: tuple[Added, ...] = ()
@@ -42,10 +42,10 @@ class Beside:
     def config(self) -> dict[str, Any]:
         """A tokenizer_config.json that says the same."""
         said = {"tokenizer_class": self.kind or None, "legacy": self.legacy, "add_prefix_space": self.prefix}
+        said |= {"add_bos_token": self.adds_bos}
         added = {str(token.id): _record(token) for token in self.added}
         return {
             **self.names,
-            "add_bos_token": self.adds_bos,
             **{key: value for key, value in said.items() if value is not None},
             **({"added_tokens_decoder": added} if added else {}),
         }
@@ -67,7 +67,7 @@ def read(folder: Path) -> Beside:
     return Beside(
         kind=config.get("tokenizer_class") or "",
         names=named,
-        adds_bos=bool(config.get("add_bos_token", True)),
+        adds_bos=config.get("add_bos_token"),
         legacy=config.get("legacy"),
         prefix=config.get("add_prefix_space"),
         added=tuple(added[id] for id in sorted(added)),

@@ -135,7 +135,17 @@ def load(path: Path) -> Tokenizer:
     if eos is None:
         raise UserError(f"{config} names no eos_token; expected the token that ends a text")
     _flag(backend, {eos, *([bos] if bos else []), *(token.name for token in beside.added if token.special)})
-    return HFTokenizer(backend, bos=bos if beside.adds_bos else None, eos=eos, ends=beside.ends)
+    return HFTokenizer(backend, bos=bos if bos and _puts(backend, bos, beside) else None, eos=eos, ends=beside.ends)
+
+
+def _puts(backend: tokenizers.Tokenizer, bos: str, beside: token_files.Beside) -> bool:
+    """Whether texts begin with bos: as `add_bos_token` says, else if Llama's tokenizers or the file's own rules do so.
+
+    Qwen's and SmolLM2's name a bos that they don't put.
+    """
+    if beside.adds_bos is not None:
+        return beside.adds_bos
+    return "Llama" in beside.kind or backend.encode("").tokens[:1] == [bos]
 
 
 def chat_template(folder: Path) -> str | None:

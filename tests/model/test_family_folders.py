@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+import transformers
 
 from dsmath.error import UserError
 from dsmath.model import folder as folders
@@ -41,6 +42,10 @@ def changed(name: str, folder, **fields) -> str:
         ("qwen", {"intermediate_size": 191}, "intermediate_size is 191"),
         ("qwen", {"intermediate_size": 96}, r"transformer.h.0.mlp.w2.weight is [96, 64]"),
         ("qwen", {"visual": {"layers": 2}}, "visual is {'layers': 2}"),
+        ("llama", {"sliding_window": 0}, "sliding_window is 0"),
+        ("llama", {"rms_norm_eps": None}, "a value of the wrong kind"),
+        ("llama", {"rope_scaling": "linear"}, "a value of the wrong kind"),
+        ("mistral", {"sliding_window": 0}, "sliding_window is 0"),
         ("qwen2", {"use_sliding_window": True}, "max_window_layers is 1"),
         ("qwen2", {"layer_types": ["full_attention", "sliding_attention"]}, "layer_types"),
         ("qwen2", {"rope_scaling": {"type": "yarn", "factor": 4.0}}, "'yarn'"),
@@ -106,6 +111,17 @@ def test_other_spellings_of_the_same_model(name, fields, tmp_path):
     config = json.loads(path.read_text()) | fields
     path.write_text(json.dumps({key: value for key, value in config.items() if value is not ...}))
     assert folders.open_weights(tmp_path).arch == arch
+
+
+def test_what_a_mistral_config_leaves_out_is_what_its_class_has(tmp_path):
+    theirs = transformers.MistralConfig()
+    lean = {"model_type": "mistral", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32}
+    lean |= {"num_attention_heads": 32, "rms_norm_eps": 1e-5, "vocab_size": 32000, "max_position_embeddings": 32768}
+    (tmp_path / "config.json").write_text(json.dumps(lean))
+    arch = folders.read_arch(tmp_path)
+    assert (arch.window, arch.num_kv_heads) == (theirs.sliding_window, theirs.num_key_value_heads) == (4096, 8)
+    (tmp_path / "config.json").write_text(json.dumps(lean | {"sliding_window": None}))
+    assert folders.read_arch(tmp_path).window is None
 
 
 @pytest.mark.parametrize(("window", "found"), [(None, None), (16, 16), (127, 127), (128, None), (4096, None)])

@@ -117,6 +117,18 @@ def test_another_models_weights_that_are_asked_as_a_system_are_not_the_system():
     assert "| folder (1a2b), asked as WizardMath-v1.1 [1] |" in page
 
 
+def test_a_servers_other_model_is_nobodys_row_and_what_it_did_not_answer_is_said():
+    settings = {"system": "gpt-4", "server": "http://localhost:8000/v1", "model": "mine"}
+    other = summary("gsm8k", "cot", checkpoint="mine", settings=settings, outcomes={"server failed": 40})
+    page = table5.markdown([*table5.paper(), *table5.measured([other])])
+    assert not any("measured here" in line for line in lines_of(page, "GPT-4"))
+    assert "**Chain of thought, served**" in page
+    (line,) = lines_of(page, "mine, asked as GPT-4")
+    assert "40 server failed" in line
+    (line,) = (row for row in table5.measured([other | {"settings": settings | {"model": "gpt-4-0613"}}]))
+    assert (line.system, line.access) == ("GPT-4", "closed")
+
+
 def test_several_samples_are_a_mean_over_problems():
     (cell,) = table5.measured([summary(n=1000, problems=250)])
     assert (cell.n, cell.size, cell.remark) == (250, 250, "mean of 4 samples")

@@ -185,3 +185,31 @@ def test_a_missing_or_torn_file_is_one_line(tmp_path, content):
         tokenizer.load(path)
     assert str(path) in str(e.value)
     assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "rule", "puts"),
+    [
+        ({"tokenizer_class": "GPT2Tokenizer"}, False, False),
+        ({"tokenizer_class": "GPT2Tokenizer"}, True, True),
+        ({"tokenizer_class": "LlamaTokenizerFast"}, False, True),
+        ({"tokenizer_class": "GPT2Tokenizer", "add_bos_token": True}, False, True),
+        ({"tokenizer_class": "LlamaTokenizerFast", "add_bos_token": False}, True, False),
+    ],
+)
+def test_a_bos_is_put_where_the_files_or_the_kind_have_it(trained, tmp_path, said, rule, puts):
+    """Files may name one that no text begins with."""
+    trained.save(tmp_path)
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    config.pop("add_bos_token", None)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config | said))
+    if rule:
+        backend = backends.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+        backend.post_processor = backends.processors.TemplateProcessing(
+            single="<|begin|> $A", special_tokens=[("<|begin|>", backend.token_to_id("<|begin|>"))]
+        )
+        backend.save(str(tmp_path / "tokenizer.json"))
+    loaded = tokenizer.load(tmp_path)
+    assert loaded.bos == (trained.bos if puts else None)
+    ids = TokenCodec(loaded).encode(Source.PROMPT, (BEGIN, "Tom has 347 apples.")).ids
+    assert ids.count(trained.bos) == puts

@@ -88,6 +88,10 @@ class Family:
             raise UserError(
                 f"{path} lacks {e.args[0]!r}; expected the config.json of a {self.model_type} checkpoint"
             ) from e
+        except (TypeError, ValueError) as e:
+            raise UserError(
+                f"{path} has a value of the wrong kind ({e}); expected that of a {self.model_type} checkpoint"
+            ) from e
 
     def write_config(self, arch: Arch, like: Config, *, bos: int | None, eos: int, dtype: str) -> Config:
         """The config.json of an architecture, with what in `like` changes no model; `read_arch` is the inverse."""

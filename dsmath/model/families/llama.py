@@ -50,7 +50,7 @@ def layout(arch: Arch) -> Layout:
 def _read_llama(config: Config, path: Path) -> Arch:
     whole_heads(config, path)
     arch = Arch(**read_standard(config, path))
-    window = config.get("sliding_window")
+    window = _window(config.get("sliding_window"), path)
     if window is None or window >= arch.max_positions:
         return arch
     log.info("%s: a window of %d, which some read of a llama: longer rows and caches are refused", path, window)
@@ -59,12 +59,21 @@ def _read_llama(config: Config, path: Path) -> Arch:
 
 def _read_mistral(config: Config, path: Path) -> Arch:
     whole_heads(config, path)
-    return Arch(**read_standard(config, path), window=_within(config.get("sliding_window"), config))
+    config = {"sliding_window": 4096, "num_key_value_heads": 8} | config  # MistralConfig's defaults
+    window = _window(config["sliding_window"], path)
+    return Arch(**read_standard(config, path), window=_within(window, config))
 
 
 def _read_qwen2(config: Config, path: Path) -> Arch:
     whole_heads(config, path)
     return Arch(**read_standard(config, path), qkv_bias=True, window=_within(_qwen2_window(config, path), config))
+
+
+def _window(window: int | None, path: Path) -> int | None:
+    """What a config says of it. Raises UserError for a window in which nothing is seen."""
+    if window is not None and window < 1:
+        raise UserError(f"{path}: sliding_window is {window}; expected at least 1, or null for none")
+    return window
 
 
 def _within(window: int | None, config: Config) -> int | None:
@@ -86,7 +95,7 @@ def _qwen2_window(config: Config, path: Path) -> int | None:
             f"{path}: max_window_layers is {first} and layer_types {config.get('layer_types')!r} with a window of "
             f"{window}; the decoder has one window for all of its {layers} layers, or none"
         )
-    return window if all(sliding) else None
+    return _window(window, path) if all(sliding) else None
 
 
 def _write_mistral(arch: Arch) -> Config:
