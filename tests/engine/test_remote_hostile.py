@@ -190,6 +190,8 @@ def test_the_last_requests_fail_if_the_server_is_there_and_wait_if_nobody_is():
         (Reply({"detail": "Server is pinned to 'n'; requested 'm'."}, 400), "has no model"),
         (error(402, "pay"), "wants to be paid"),
         (error(429, "You exceeded your quota", code="insufficient_quota"), "wants to be paid"),
+        (error(429, "recharge", code="1113"), "wants to be paid"),
+        (error(429, "suspended", type="exceeded_current_quota_error"), "wants to be paid"),
         (error(400, "'temperature' does not support 0 with this model", param="temperature"), "--temperature 1"),
         (Reply({}, 301, {"location": "http://127.0.0.1:9/v1"}), "isn't the base URL.*127.0.0.1:9"),
     ],
@@ -202,6 +204,22 @@ def test_what_a_person_has_to_mend_ends_it_at_once_in_one_line(reply, told):
         generator.close()
     assert "\n" not in str(raised.value)
     assert len(server.seen) == 1
+
+
+PAY = "Rate limit reached for m: Limit 3 / min. Visit https://x/account/billing to add a payment method."
+
+
+@pytest.mark.parametrize(
+    "busy",
+    [
+        error(429, PAY, code="rate_limit_exceeded", type="requests"),
+        error(429, "Check your plan and billing details; see rate-limits.", code=429),
+        error(429, "wait", code="insufficient_quota", headers={"retry-after": "0"}),
+    ],
+)
+def test_a_limit_of_the_rate_is_waited_for_whatever_it_advertises(busy):
+    completion, bodies = ask(lambda seen, n: busy if n == 1 else chat("42"))
+    assert (completion.piece.text, len(bodies)) == ("42", 2)
 
 
 def test_what_is_wrong_with_every_request_is_for_a_person_not_for_later():
