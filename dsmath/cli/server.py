@@ -15,7 +15,7 @@ from absl import flags
 from dsmath import config, journal, recipes, runs
 from dsmath.cli import experiment
 from dsmath.error import UserError
-from dsmath.records import MODES, TOOL
+from dsmath.records import MODES, TOOL, Stop
 from dsmath.systems.system import System
 
 if TYPE_CHECKING:
@@ -109,9 +109,10 @@ def _opened(
     from dsmath.rollout.evaluation import Subject
 
     patience = Patience(tries=values.tries, backoff_s=values.backoff_s, total_s=values.request_s)
+    lines = [line for one in run.evaluations() for path in one.journals() for line in journal.read(path)]
+    answered = {line.get("mode") == TOOL for line in lines if line.get("stop") not in (Stop.FAILED, Stop.TOO_LONG)}
     spending = None
     if price is not None and values.budget is not None:
-        lines = (line for one in run.evaluations() for path in one.journals() for line in journal.read(path))
         spending = Spending(values.budget, price, (line["usage"] for line in lines if "usage" in line))
     remote = Remote(
         endpoint,
@@ -121,6 +122,7 @@ def _opened(
         patience=patience,
         price=price,
         told=spending.add if spending else None,
+        answered=answered,
     )
     facts = {"server": endpoint.url, "model": endpoint.model, "api": endpoint.api, "prefill": endpoint.prefill}
     with contextlib.closing(remote):

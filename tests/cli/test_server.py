@@ -185,6 +185,17 @@ def journal_of_killed(path: Path) -> list[str]:
     return [json.loads(line)["id"] for line in whole.splitlines()]
 
 
+def test_problems_that_always_fail_end_a_run_that_has_nothing_else_left(tmp_path):
+    """After an outage the journal says that this server answers others."""
+    answers = [None, error(401), *[error(500)] * 9]
+    with serving(lambda seen, n: answers.pop(0) or honest(seen, n)) as server:
+        args = flags_of(server, tmp_path, "--modes", "cot", "--tries", "1", "--concurrency", "1", limit=10)
+        with pytest.raises(UserError, match="refuses the key"):
+            within(*args)
+        (summary,) = within(*args)["summaries"]
+    assert summary["stops"] == {"end": 1, "failed": 9}
+
+
 def test_a_budget_stops_it_is_counted_from_the_journal_and_goes_on_when_raised(tmp_path):
     """Each answer costs two dollars."""
     with serving(honest) as server:

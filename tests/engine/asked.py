@@ -17,7 +17,7 @@ PROMPT = Piece(Source.PROMPT, "What is 6 * 7?")
 
 
 def remote(server, api="chat", *, patience=QUICK, concurrency=4, key="", **changes) -> Remote:
-    options = {name: changes.pop(name) for name in ("price", "told", "key_name") if name in changes}
+    options = {name: changes.pop(name) for name in ("price", "told", "key_name", "answered") if name in changes}
     return Remote(Endpoint(server.url, "m", api, **changes), key, concurrency=concurrency, patience=patience, **options)
 
 

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from dsmath.engine.remote.asking import GONE, Remote
+from dsmath.engine.remote.asking import GONE, LOST, Remote
 from dsmath.engine.remote.exchange import LARGEST_BYTES, checked
 from dsmath.engine.remote.retrying import Patience, asked_s, pause_s
 from dsmath.engine.remote.spending import Spending
@@ -136,7 +136,7 @@ def run(generator: Remote, count: int) -> list:
 
 def test_a_server_that_is_gone_ends_it_all_and_nothing_counts_as_failed():
     """The first requests are answered, then none is: their failures are held back until it is known why."""
-    with serving(lambda seen, n: chat("42") if int(question_of(seen)[1:]) < 3 else error(500)) as server:
+    with serving(lambda seen, n: chat("42") if int(question_of(seen)[1:]) < 3 else error(503)) as server:
         generator = remote(server, patience=SHORT, concurrency=1)
         found = []
         for i in range(20):
@@ -146,6 +146,49 @@ def test_a_server_that_is_gone_ends_it_all_and_nothing_counts_as_failed():
         assert not generator.idle, "who asks on is told again"
         generator.close()
     assert [completion.stop for completion in found] == [Stop.END] * 3
+
+
+def test_requests_that_always_fail_have_failed_once_others_were_answered():
+    """Here, or before: a run that goes on has nothing but these."""
+    for answered, before in ((1, ()), (0, (False,))):
+        with serving(
+            lambda seen, n, a=answered: chat("42") if int(question_of(seen)[1:]) < a else error(500)
+        ) as server:
+            generator = remote(server, patience=SHORT, concurrency=1, answered=before)
+            stops = [c.stop for c in run(generator, GONE + 3)]
+            generator.close()
+        assert stops == [Stop.END] * answered + [Stop.FAILED] * (GONE + 3 - answered)
+    with serving(lambda seen, n: error(500)) as server:
+        generator = remote(server, patience=SHORT, concurrency=1, answered=[True])
+        with pytest.raises(Preempted, match="is gone"):
+            run(generator, GONE)
+        generator.close()
+
+
+def test_a_server_that_broke_for_good_is_gone_however_it_says_so():
+    with serving(lambda seen, n: chat("42") if question_of(seen) == "Q0" else error(500)) as server:
+        generator = remote(server, patience=SHORT, concurrency=1)
+        with pytest.raises(Preempted, match=f"none of the last {LOST} requests"):
+            run(generator, 3 * LOST)
+        generator.close()
+
+
+FULL = (
+    "'max_tokens' or 'max_completion_tokens' is too large: 4096. This model's maximum context length is 4096 tokens "
+    "and your request has 104 input tokens"
+)
+
+
+def test_a_budget_of_tokens_that_leaves_no_room_for_any_prompt_is_for_a_person():
+    with serving(lambda seen, n: error(400, FULL, param="max_tokens")) as server:
+        generator = remote(server)
+        with pytest.raises(UserError, match=r"has no room for the last .*4096.*--max_new"):
+            run(generator, GONE + 3)
+        generator.close()
+    with serving(lambda seen, n: chat("42") if question_of(seen) == "Q0" else error(400, FULL)) as server:
+        generator = remote(server, concurrency=1)
+        assert [c.stop for c in run(generator, GONE + 3)] == [Stop.END] + [Stop.TOO_LONG] * (GONE + 2)
+        generator.close()
 
 
 def test_failures_between_answers_count_as_failures_however_many():

@@ -35,7 +35,10 @@ _TOO_LONG = re.compile(
 _FILTER = re.compile(
     r"content[ _-]?(management[ _-])?(policy|filter)|usage policy|moderation|flagged|safety|敏感", re.IGNORECASE
 )
-_MONEY = re.compile(r"insufficient[ _](quota|balance|funds)|exceeded_current_quota|billing|credit balance|arrears|余额|欠费", re.IGNORECASE)
+_MONEY = re.compile(
+    r"insufficient[ _](quota|balance|funds)|exceeded_current_quota|billing|credit balance|arrears|余额|欠费",
+    re.IGNORECASE,
+)
 _UNPAID = ("1113", 1113)  # Zhipu's code of an account in arrears, which comes with 429
 _MODEL = re.compile(
     r"model\b[^.]{0,80}(not[ _](exist|found|supported|available)|n't exist|deprecated|retired)"
