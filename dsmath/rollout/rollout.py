@@ -35,7 +35,7 @@ from dsmath.rollout import programs
 from dsmath.rollout.protocols import Call, Protocol, Turn
 from dsmath.sandbox.client import Sandbox
 from dsmath.text.generator import Completion, Generator, Request, Sampling
-from dsmath.text.template import Template
+from dsmath.text.template import Special, Template
 
 log = logging.getLogger(__name__)
 
@@ -181,12 +181,13 @@ class _Machine:
             self._ended(self.running.pop(future), future.result())
 
     def _generate(self, response: _Response) -> None:
+        template = response.template
         request = Request(
             id=response.id,
             pieces=(response.prompt, *response.pieces),
             max_new=self.setup.max_new,
-            stop=response.template.stops if self.setup.mode == TOOL else (),
-            ends=response.template.ends,
+            stop=template.stops if self.setup.mode == TOOL else (),
+            ends=template.ends if template.end is None else (*template.ends, Special(template.end)),
             sampling=self.setup.sampling,
             hold=response.generations + 1 < self.rounds,
         )
