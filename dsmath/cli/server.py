@@ -76,8 +76,9 @@ def is_asked(values: flags.FlagValues, system: System | None) -> bool:
 def asked(values: flags.FlagValues, system: System | None) -> Asked:
     """The evaluation that the flags ask for. Raises UserError where they lack something or contradict each other."""
     for other in ("weights", "step", "template"):
-        if getattr(values, other) is not None and not (other == "template" and values.api == "completions"):
-            raise UserError(f"--{other} is given, but a server is asked; expected one of them")
+        if getattr(values, other) is None or (other == "template" and values.api == "completions" and system is None):
+            continue
+        raise UserError(f"--{other} is given, but a {'system' if system else 'server'} is asked; expected one of them")
     if importlib.util.find_spec("httpx2") is None:
         raise UserError("asking a server takes the package httpx2; pip install 'dsmath[server]' brings it")
     endpoint = _endpoint(values, system)

@@ -249,6 +249,10 @@ def test_another_server_or_model_does_not_mix_into_a_journal(tmp_path):
         (["--system", "glm-4", "--api", "completions", "--suites", "embedded"], "isn't asked by --api completions"),
         (["--system", "glm-4", "--suites", "embedded"], "ZHIPUAI_API_KEY isn't set"),
         (["--system", "wizardmath-7b-v1.1", "--server", "http://x", "--model", "m", "--api", "chat"], "--api complet"),
+        (
+            ["--system", "mammoth-70b", "--server", "http://x", "--api", "completions", "--template", "chatml"],
+            "--template is given, but a system is asked",
+        ),
     ],
 )
 def test_what_is_missing_is_one_line(args, told, monkeypatch, tmp_path):

@@ -237,12 +237,12 @@ class Remote:
                 value = await self._exchange.post(talk.path, body)
                 completion = talk.read(value)
             except Failed as e:
-                spent.add(usage_of(value or {}))
+                spent.add(usage_of(value or {}), answered=False)
                 if value is not None:
                     e.status = 200  # somebody is there
                 failed, (found, field) = e, meaning(e, frozenset(body))
             else:
-                spent.add(usage_of(value), must=True)
+                spent.add(usage_of(value), answered=True)
                 return completion
             if found is Meaning.OTHERWISE:
                 self._do_without(field, body, failed)
@@ -263,7 +263,7 @@ class Remote:
 
     def _do_without(self, field: str, body: dict[str, Any], failed: Failed) -> None:
         """Remember a setting that the server doesn't know. Raises UserError where answers would be other ones."""
-        harmless = field == "top_p" and body[field] == 1
+        harmless = field in ("temperature", "top_p") and body[field] == 1  # what a server does by itself
         if (field in _DECISIVE and not harmless) or (field == "max_tokens" and self.endpoint.api == COMPLETIONS):
             raise UserError(
                 f"{self.endpoint.url} takes no {field} = {body[field]!r} for {self.endpoint.model} ({failed.reason}); "
@@ -282,6 +282,8 @@ class Remote:
             raise UserError(f"{url} wants to be paid ({reason}); the same command then goes on")
         if found is Meaning.ADDRESS:
             raise UserError(f"{url} isn't the base URL of an API ({reason}); expected one such as https://HOST/v1")
+        if found is Meaning.PLACE:
+            raise UserError(f"{url} isn't offered where you are ({reason}); name another server with --server")
         if found is Meaning.MODEL:
             raise UserError(f"{url} has no model {self.endpoint.model!r} ({reason}); name another one with --model")
 
@@ -314,13 +316,15 @@ class _Spent:
         self.usage: Usage | None = None
         self._price, self._told = price, told
 
-    def add(self, tokens: tuple[int, int] | None, *, must: bool = False) -> None:
-        """Count a request, whose tokens `must` be told where somebody listens."""
+    def add(self, tokens: tuple[int, int] | None, *, answered: bool) -> None:
+        """Count a request. Where somebody listens, the tokens of one that was `answered` must be told."""
         one = used(tokens, self._price)
+        if not answered:
+            one = dataclasses.replace(one, untold=0)
         self.usage = one if self.usage is None else self.usage + one
         if self._told is None:
             return
-        if must and tokens is None:
+        if answered and tokens is None:
             raise UserError(
                 "the server doesn't say how many tokens its answers took: --budget can't be kept; leave it out"
             )

@@ -15,6 +15,7 @@ class Meaning(enum.Enum):
     REFUSED = "refused"  # by a filter
     WRONG = "wrong"  # with this request, whenever it is sent
     KEY = "key"
+    PLACE = "place"  # where the server isn't offered
     ADDRESS = "address"
     MODEL = "model"
     MONEY = "money"
@@ -39,6 +40,10 @@ _MONEY = re.compile(
     r"insufficient[ _](quota|balance|funds)|exceeded_current_quota|billing|credit balance|arrears|余额|欠费",
     re.IGNORECASE,
 )
+_KEY = re.compile(r"api[ _]key[ _](is )?(not valid|invalid|expired)|(invalid|incorrect)[ _]api[ _]key", re.IGNORECASE)
+_PLACE = re.compile(
+    r"(country|region|territory|location)\b[^.]{0,40}\bnot supported|unsupported_country", re.IGNORECASE
+)
 _UNPAID = ("1113", 1113)  # Zhipu's code of an account in arrears, which comes with 429
 _MODEL = re.compile(
     r"model\b[^.]{0,80}(not[ _](exist|found|supported|available)|n't exist|deprecated|retired)"
@@ -56,6 +61,10 @@ def meaning(failed: Failed, fields: frozenset[str]) -> tuple[Meaning, str]:
     """What a failure means; for OTHERWISE with which of the request's `fields` the server doesn't know."""
     status, error = failed.status, failed.error
     told = " ".join(str(error.get(name) or "") for name in ("code", "type", "message", "status"))
+    if status in (400, 403) and _PLACE.search(told):
+        return Meaning.PLACE, ""
+    if status == 400 and _KEY.search(told):
+        return Meaning.KEY, ""
     if status in (401, 403):
         return (Meaning.REFUSED, "") if status == 403 and _FILTER.search(told) else (Meaning.KEY, "")
     if status == 402 or _unpaid(failed, told):
