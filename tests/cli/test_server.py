@@ -217,6 +217,20 @@ def test_a_budget_stops_it_is_counted_from_the_journal_and_goes_on_when_raised(t
     assert len(server.seen) == 24, "none was asked twice"
 
 
+def test_what_was_spent_on_responses_that_were_never_finished_is_spent(tmp_path):
+    """Each answer costs two dollars. The first two are calls, then the key is refused."""
+    with serving(lambda seen, n: error(401) if n > 1 else honest(seen, n)) as server:
+        price = ("--modes", "tool", "--functions", "--price", "0,400000", "--concurrency", "1", "--budget", "1.5")
+        args = flags_of(server, tmp_path, *price)
+        with pytest.raises(UserError, match="refuses the key"):
+            within(*args)
+        assert journal(tmp_path, "embedded-tool-functions") == {}
+        begun = len(server.seen)
+        with pytest.raises(UserError, match=r"--budget 1.5 is spent"):
+            within(*args)
+        assert len(server.seen) == begun
+
+
 def test_another_server_or_model_does_not_mix_into_a_journal(tmp_path):
     with serving(honest) as server:
         args = flags_of(server, tmp_path, "--modes", "cot", limit=2)

@@ -56,3 +56,17 @@ def solve(answer, sandbox, mode="tool", protocol="strict", template=templates.ME
         assert not generator._talks, "every conversation was let go of"
         generator.close()
         return trajectory, [seen.body for seen in server.seen]
+
+
+def poll_on(generator: Remote, found: list) -> None:
+    while not generator.idle:
+        found += generator.poll()
+
+
+def run(generator: Remote, count: int) -> list:
+    """Requests until something ends them all; what was returned before."""
+    found = []
+    for i in range(count):
+        generator.submit(request(Piece(Source.PROMPT, f"Q{i}"), id=f"p{i}"))
+    poll_on(generator, found)
+    return found

@@ -98,6 +98,13 @@ def test_in_a_chain_of_thought_there_is_no_function(sandbox):
     assert "tools" not in body
 
 
+def test_where_the_server_runs_programs_a_response_without_one_claims_no_sandbox_of_ours(sandbox):
+    said = [{"type": "message", "content": [{"type": "output_text", "text": "So \\boxed{42}."}]}]
+    hosted = {"protocol": "hosted", "template": templates.FUNCTIONS, "api": "responses"}
+    trajectory, _ = solve(lambda seen, n: Reply({"output": said}), sandbox, **hosted)
+    assert (trajectory.programs, trajectory.sandbox) == ((), {"level": "server"})
+
+
 def test_programs_that_the_server_runs_come_as_pieces_by_their_writers(sandbox):
     output = [
         {"type": "reasoning", "summary": []},

@@ -12,14 +12,15 @@ import time
 
 import pytest
 
-from dsmath.engine.remote.asking import GONE, LOST, Remote
-from dsmath.engine.remote.exchange import LARGEST_BYTES, checked
+from dsmath.engine.remote.asking import GONE, LOST
+from dsmath.engine.remote.exchange import LARGEST_BYTES
 from dsmath.engine.remote.retrying import Patience, asked_s, pause_s
 from dsmath.engine.remote.spending import Spending
-from dsmath.engine.remote.talk import Endpoint, Price
+from dsmath.engine.remote.talk import Price
 from dsmath.error import Preempted, UserError
+from dsmath.journal import Journal, read
 from dsmath.records import Piece, Source, Stop, Usage
-from tests.engine.asked import QUICK, answers, ask, remote, request
+from tests.engine.asked import answers, ask, poll_on, remote, request, run
 from tests.engine.served import KEY, Reply, Server, chat, error, question_of, serving
 
 SHORT = Patience(tries=2, backoff_s=0.01, total_s=10.0)
@@ -95,11 +96,6 @@ def test_what_is_never_answered_is_one_failure_with_its_reason(kind, reason):
     assert {completion.stop for completion in found.values()} == {Stop.END}
 
 
-def poll_on(generator: Remote, found: list) -> None:
-    while not generator.idle:
-        found += generator.poll()
-
-
 def test_headers_that_drip_are_given_up_too():
     """No single read of them takes long."""
     listening = socket.create_server(("127.0.0.1", 0))
@@ -124,15 +120,6 @@ def test_headers_that_drip_are_given_up_too():
 def test_half_a_character_can_be_written_down_and_sent_on():
     completion, _ = ask(Reply(b'{"choices": [{"message": {"content": "\\ud83d 42"}}]}'))
     assert completion.piece.text.encode().endswith(b" 42")
-
-
-def run(generator: Remote, count: int) -> list:
-    """Requests until something ends them all; what was returned before."""
-    found = []
-    for i in range(count):
-        generator.submit(request(Piece(Source.PROMPT, f"Q{i}"), id=f"p{i}"))
-    poll_on(generator, found)
-    return found
 
 
 def test_a_server_that_is_gone_ends_it_all_and_nothing_counts_as_failed():
@@ -174,24 +161,6 @@ def test_a_server_that_broke_for_good_is_gone_however_it_says_so():
         generator.close()
 
 
-FULL = (
-    "'max_tokens' or 'max_completion_tokens' is too large: 4096. This model's maximum context length is 4096 tokens "
-    "and your request has 104 input tokens"
-)
-
-
-def test_a_budget_of_tokens_that_leaves_no_room_for_any_prompt_is_for_a_person():
-    with serving(lambda seen, n: error(400, FULL, param="max_tokens")) as server:
-        generator = remote(server)
-        with pytest.raises(UserError, match=r"has no room for the last .*4096.*--max_new"):
-            run(generator, GONE + 3)
-        generator.close()
-    with serving(lambda seen, n: chat("42") if question_of(seen) == "Q0" else error(400, FULL)) as server:
-        generator = remote(server, concurrency=1)
-        assert [c.stop for c in run(generator, GONE + 3)] == [Stop.END] + [Stop.TOO_LONG] * (GONE + 2)
-        generator.close()
-
-
 def test_failures_between_answers_count_as_failures_however_many():
     with serving(lambda seen, n: error(500) if int(question_of(seen)[1:]) % 3 else chat("42")) as server:
         generator = remote(server, patience=SHORT, concurrency=1)
@@ -219,62 +188,6 @@ def test_the_last_requests_fail_if_the_server_is_there_and_wait_if_nobody_is():
         generator = remote(Server(f"http://127.0.0.1:{nobody.getsockname()[1]}/v1"), patience=SHORT)
         with pytest.raises(Preempted, match="can't be reached"):
             run(generator, 2)
-        generator.close()
-
-
-@pytest.mark.parametrize(
-    ("reply", "told"),
-    [
-        (error(401, "bad key"), r"refuses the key \(HTTP 401: bad key\); set MY_KEY"),
-        (error(403), "refuses the key"),
-        (error(400, "API key not valid. Please pass a valid API key."), "refuses the key"),
-        (Reply([{"error": {"code": 400, "message": "API key not valid. Please pass one."}}], 400), "refuses the key"),
-        (error(403, "Country, region, or territory not supported", code="unsupported_country"), "isn't offered where"),
-        (error(400, "User location is not supported for the API use."), "isn't offered where you are"),
-        (error(404, "no such route"), "isn't the base URL of an API"),
-        (error(404, "The model `m` does not exist", code="model_not_found"), "has no model 'm'"),
-        (error(400, "The model `m` does not exist"), "has no model 'm'.*--model"),
-        (error(400, "x", param="model"), "has no model"),
-        (Reply({"detail": "Server is pinned to 'n'; requested 'm'."}, 400), "has no model"),
-        (error(402, "pay"), "wants to be paid"),
-        (error(429, "You exceeded your quota", code="insufficient_quota"), "wants to be paid"),
-        (error(429, "recharge", code="1113"), "wants to be paid"),
-        (error(429, "suspended", type="exceeded_current_quota_error"), "wants to be paid"),
-        (error(400, "'temperature' does not support 0 with this model", param="temperature"), "--temperature 1"),
-        (Reply({}, 301, {"location": "http://127.0.0.1:9/v1"}), "isn't the base URL.*127.0.0.1:9"),
-    ],
-)
-def test_what_a_person_has_to_mend_ends_it_at_once_in_one_line(reply, told):
-    with serving(lambda seen, n: reply) as server:
-        generator = remote(server, key_name="MY_KEY", concurrency=1)
-        with pytest.raises(UserError, match=told) as raised:
-            run(generator, 3)
-        generator.close()
-    assert "\n" not in str(raised.value)
-    assert len(server.seen) == 1
-
-
-PAY = "Rate limit reached for m: Limit 3 / min. Visit https://x/account/billing to add a payment method."
-
-
-@pytest.mark.parametrize(
-    "busy",
-    [
-        error(429, PAY, code="rate_limit_exceeded", type="requests"),
-        error(429, "Check your plan and billing details; see rate-limits.", code=429),
-        error(429, "wait", code="insufficient_quota", headers={"retry-after": "0"}),
-    ],
-)
-def test_a_limit_of_the_rate_is_waited_for_whatever_it_advertises(busy):
-    completion, bodies = ask(lambda seen, n: busy if n == 1 else chat("42"))
-    assert (completion.piece.text, len(bodies)) == ("42", 2)
-
-
-def test_what_is_wrong_with_every_request_is_for_a_person_not_for_later():
-    with serving(lambda seen, n: error(400, "messages: bad")) as server:
-        generator = remote(server)
-        with pytest.raises(UserError, match=r"refused the last .* messages: bad"):
-            run(generator, 8)
         generator.close()
 
 
@@ -333,27 +246,6 @@ def test_a_key_that_ends_it_all_is_not_in_the_message():
         generator.close()
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        *("localhost:8000/v1", "ftp://x/v1", "http://", "http://u:p@x/v1", f"http://x/{KEY}", "http://x/v1?a=b"),
-        *("http://x:99999/v1", "http://x:abc/v1", "http://[::1/v1", "http://x\n/v1"),
-        *("http://x/v1?key=SECRET", "x?key=SECRET", "ftp://SECRET@x", "http://SECRET@x:abc/v1", "http://x/#SECRET"),
-    ],
-)
-def test_a_url_that_cannot_be_asked_or_written_down_is_refused(url):
-    with pytest.raises(UserError, match="--server") as raised:
-        checked(url, KEY)
-    assert not [part for part in (KEY, "SECRET", "\n") if part in str(raised.value)]
-
-
-@pytest.mark.parametrize("key", ["two\nlines-of-it", "ключ", "a key"])
-def test_a_key_that_no_header_takes_is_not_shown(key):
-    with pytest.raises(UserError, match="the key has characters") as raised:
-        Remote(Endpoint("http://x/v1", "m", "chat"), key, concurrency=1, patience=QUICK)
-    assert key not in str(raised.value)
-
-
 def test_pauses_double_with_jitter_and_honour_what_the_server_asks_up_to_a_bound():
     patience, rng = Patience(backoff_s=1, longest_backoff_s=10, longest_asked_s=30), random.Random(0)
     for tries, most in ((1, 1), (2, 2), (3, 4), (4, 8), (5, 10), (50, 10)):
@@ -396,12 +288,16 @@ def test_a_server_that_asks_to_wait_is_waited_for():
     assert at[1] - at[0] >= 0.3
 
 
-def test_what_was_spent_before_counts_and_tokens_without_dollars_at_the_price_of_today():
+def test_what_was_spent_before_counts_and_tokens_without_dollars_at_the_price_of_today(tmp_path):
     before = [{"dollars": 1.5}, {"dollars": None, "prompt_tokens": 1_000_000, "completion_tokens": 0}]
-    spending = Spending(4.0, Price(2.0, 10.0), before)
-    assert spending.why() == ""
-    spending.add(Usage(0, 0, 1, 0, 0.5))
-    assert "--budget 4 is spent (4.0000 dollars): raise it" in spending.why()
+    path = tmp_path / "spent.jsonl"
+    with Journal(path) as out:
+        spending = Spending(4.0, Price(2.0, 10.0), out, before, before[:1])
+        assert spending.why() == ""
+        spending.add(Usage(0, 0, 1, 0, 0.5))
+        assert "--budget 4 is spent (4.0000 dollars): raise it" in spending.why()
+        assert [line["dollars"] for line in read(path)] == [0.5]
+        assert Spending(4.0, Price(2.0, 10.0), out, read(path), before).why() == "", "the greater, not the sum"
 
 
 def test_a_server_that_tells_no_tokens_cannot_be_kept_to_a_budget():
