@@ -103,7 +103,6 @@ class _Response:
     put_backs: int = 0
     usage: Usage | None = None
     reason: str = ""
-    elsewhere: bool = False  # whether a server ran its programs
 
     @property
     def id(self) -> str:
@@ -201,7 +200,6 @@ class _Machine:
         if completion.usage is not None:
             response.usage = completion.usage if response.usage is None else response.usage + completion.usage
         response.reason = completion.reason
-        response.elsewhere |= bool(completion.programs)
         response.programs.extend(completion.programs)
         for piece in completion.before:
             self._write(response, piece)
@@ -313,7 +311,7 @@ class _Machine:
             protocol=self.setup.protocol.name,
             checkpoint=self.setup.checkpoint,
             step=self.setup.step,
-            sandbox=ELSEWHERE if response.elsewhere else self.sandbox.level,
+            sandbox=ELSEWHERE if self.setup.protocol.elsewhere else self.sandbox.level,
             elapsed_s=now - self.clock,
             waited_s=self.waited_s,
             put_backs=response.put_backs,
