@@ -112,7 +112,8 @@ def _opened(
 
     patience = Patience(tries=values.tries, backoff_s=values.backoff_s, total_s=values.request_s)
     lines = [line for one in run.evaluations() for path in one.journals() for line in journal.read(path)]
-    answered = {line.get("mode") == TOOL for line in lines if line.get("stop") not in (Stop.FAILED, Stop.TOO_LONG)}
+    ended = [line for line in lines if line.get("stop") not in (Stop.FAILED, Stop.TOO_LONG)]
+    answered = {(line.get("mode") == TOOL, on) for line in ended for on in (False, bool(line.get("programs")))}
     with contextlib.ExitStack() as stack:
         spending = None
         if price is not None and values.budget is not None:

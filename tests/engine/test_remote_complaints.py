@@ -6,8 +6,8 @@ from dsmath.engine.remote.asking import GONE, Remote
 from dsmath.engine.remote.exchange import checked
 from dsmath.engine.remote.talk import Endpoint
 from dsmath.error import UserError
-from dsmath.records import Stop
-from tests.engine.asked import QUICK, ask, remote, run
+from dsmath.records import Piece, Source, Stop
+from tests.engine.asked import QUICK, answers, ask, poll_on, remote, request, run
 from tests.engine.served import KEY, Reply, chat, error, question_of, serving
 
 FULL = (
@@ -58,6 +58,20 @@ def test_what_a_person_has_to_mend_ends_it_at_once_in_one_line(reply, told):
         generator.close()
     assert "\n" not in str(raised.value)
     assert len(server.seen) == 1
+
+
+def test_a_server_that_answers_and_takes_no_text_to_go_on_from_is_for_a_person():
+    """As one that knows no messages by tools."""
+    answer = lambda seen, n: chat("42") if len(seen.body["messages"]) == 1 else error(400, "role: bad")  # noqa: E731
+    begun = [Piece(Source.PROMPT, "Q"), Piece(Source.MODEL, "A"), Piece(Source.TOOL, "1")]
+    with serving(answer) as server:
+        generator = remote(server, concurrency=1)
+        answers(generator, request(stop=("x",)))
+        for i in range(GONE):
+            generator.submit(request(*begun, id=f"p{i}", stop=("x",)))
+        with pytest.raises(UserError, match="refused the last 5 requests: HTTP 400: role"):
+            poll_on(generator, [])
+        generator.close()
 
 
 PAY = "Rate limit reached for m: Limit 3 / min. Visit https://x/account/billing to add a payment method."

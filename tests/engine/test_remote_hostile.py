@@ -138,7 +138,7 @@ def test_a_server_that_is_gone_ends_it_all_and_nothing_counts_as_failed():
 
 def test_requests_that_always_fail_have_failed_once_others_were_answered():
     """Here, or before: a run that goes on has nothing but these."""
-    for answered, before in ((1, ()), (0, (False,))):
+    for answered, before in ((1, ()), (0, [(False, False)])):
         with serving(
             lambda seen, n, a=answered: chat("42") if int(question_of(seen)[1:]) < a else error(500)
         ) as server:
@@ -147,7 +147,7 @@ def test_requests_that_always_fail_have_failed_once_others_were_answered():
             generator.close()
         assert stops == [Stop.END] * answered + [Stop.FAILED] * (GONE + 3 - answered)
     with serving(lambda seen, n: error(500)) as server:
-        generator = remote(server, patience=SHORT, concurrency=1, answered=[True])
+        generator = remote(server, patience=SHORT, concurrency=1, answered=[(True, False)])
         with pytest.raises(Preempted, match="is gone"):
             run(generator, GONE)
         generator.close()

@@ -41,6 +41,14 @@ _BUSY = (429, 503)  # statuses of a server that wants to be asked later
 _GONE = (*_BUSY, 502, 504, 520, 521, 522, 523, 524, 529)  # of one that isn't there, some by what stands before it
 
 
+Kind = tuple[bool, bool]  # of a request: whether programs may be asked for, and whether it goes on from an answer
+
+
+def kind_of(request: Request) -> Kind:
+    """A server that answers one kind may refuse every request of another one."""
+    return bool(request.stop), len(request.pieces) > 1
+
+
 @dataclasses.dataclass(frozen=True)
 class _Exhausted:
     """A request that got no answer. It is held back until it is known whether the server is there."""
@@ -48,7 +56,7 @@ class _Exhausted:
     completion: Completion
     meaning: Meaning
     failed: Failed
-    programs: bool  # whether it was asked for programs
+    kind: Kind
 
     @property
     def nobody(self) -> bool:
@@ -71,11 +79,11 @@ class Remote:
         patience: Patience,
         price: Price | None = None,
         told: Callable[[Usage], None] | None = None,
-        answered: Collection[bool] = (),
+        answered: Collection[Kind] = (),
     ):
         """`key_name` is what a user knows the key by; `told` hears what each request took as soon as that is known, in
         another thread, and an answer that doesn't tell ends it all. `answered` are the kinds of requests that this
-        server has answered before: without programs and with them.
+        server has answered before.
         """
         self.codec: Codec = TextCodec()
         self.endpoint = endpoint
@@ -177,7 +185,7 @@ class Remote:
     def _gone(self) -> UserError | Preempted | None:
         """What too many unanswered requests in a row end in; None if they have failed, and others go on."""
         held, url, reason = self._exhausted, self.endpoint.url, self._exhausted[-1].completion.reason
-        answered = all(each.programs in self._answered for each in held)
+        answered = all(each.kind in self._answered for each in held)
         if all(each.meaning in (Meaning.WRONG, Meaning.TOO_LONG) for each in held):
             if answered:
                 return None
@@ -222,7 +230,7 @@ class Remote:
         else:
             ended = dataclasses.replace(completion, usage=spent.usage)
         if isinstance(ended, Completion):
-            self._answered.add(bool(request.stop))
+            self._answered.add(kind_of(request))
         return ended
 
     async def _ask(self, talk: Talk, spent: "_Spent") -> Completion | None:
@@ -298,7 +306,7 @@ class Remote:
         elif e.tries > 1:
             reason = f"{reason} (asked {e.tries} times)"
         ended = Completion(request.id, nothing, (), stop, usage=spent.usage, reason=reason)
-        return ended if stop is Stop.LENGTH else _Exhausted(ended, e.meaning, e.failed, bool(request.stop))
+        return ended if stop is Stop.LENGTH else _Exhausted(ended, e.meaning, e.failed, kind_of(request))
 
 
 class _Unanswered(Exception):
