@@ -132,7 +132,7 @@ class Usage:
     prompt_tokens: int
     completion_tokens: int  # all that are billed as such, those of hidden reasoning included
     requests: int
-    untold: int  # requests of these whose tokens it didn't tell
+    untold: int  # answers whose tokens it didn't tell
     dollars: float | None  # at the price of the day; None where none was given
 
     def __add__(self, other: "Usage") -> "Usage":

@@ -9,6 +9,7 @@ WORKDIR/metrics.jsonl, tensorboard/                a line per step, and curves
 WORKDIR/bad_batch.npz                              what was trained on in the step that stopped a run
 WORKDIR/profile/                                   traces of steps, for xprof
 WORKDIR/evals/STEP/SUITE-MODE[-PROTOCOL]/          an evaluation: see `Evaluation`
+WORKDIR/evals/spent.jsonl                          what each request to a server took, under a budget
 WORKDIR/annotations/STEP/MODE[-PROTOCOL]/          solutions to training problems: see `Annotation`
 WORKDIR/report/                                    tables
 """
@@ -60,6 +61,7 @@ class Run:
         self.bad_batch = self.workdir / "bad_batch.npz"
         self.profile = self.workdir / "profile"
         self.report = self.workdir / "report"
+        self.spent = self.workdir / "evals" / "spent.jsonl"
 
     @property
     def name(self) -> str:

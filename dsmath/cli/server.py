@@ -15,7 +15,7 @@ from absl import flags
 from dsmath import config, journal, recipes, runs
 from dsmath.cli import experiment
 from dsmath.error import UserError
-from dsmath.records import MODES, TOOL
+from dsmath.records import MODES, TOOL, Stop
 from dsmath.systems.system import System
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def define(values: flags.FlagValues) -> None:
         "max_new", None, "tokens a server may answer, hidden reasoning included", 1, flag_values=values
     )
     flags.DEFINE_list("price", None, "dollars per million tokens asked and answered, such as 2.5,10", values)
-    flags.DEFINE_float("budget", None, "dollars after which nothing more is begun", 0, flag_values=values)
+    budget = "dollars after which nothing more is begun; what is begun, twice --concurrency responses, is ended"
+    flags.DEFINE_float("budget", None, budget, 0, flag_values=values)
     flags.DEFINE_integer("tries", 8, "of a request before it counts as failed (8)", 1, flag_values=values)
     flags.DEFINE_float("backoff_s", 1.0, "seconds before a second try, then twice as many (1)", 0, flag_values=values)
     flags.DEFINE_float("request_s", 600.0, "seconds for the whole of an answer (600)", 0.01, flag_values=values)
@@ -76,8 +77,9 @@ def is_asked(values: flags.FlagValues, system: System | None) -> bool:
 def asked(values: flags.FlagValues, system: System | None) -> Asked:
     """The evaluation that the flags ask for. Raises UserError where they lack something or contradict each other."""
     for other in ("weights", "step", "template"):
-        if getattr(values, other) is not None and not (other == "template" and values.api == "completions"):
-            raise UserError(f"--{other} is given, but a server is asked; expected one of them")
+        if getattr(values, other) is None or (other == "template" and values.api == "completions" and system is None):
+            continue
+        raise UserError(f"--{other} is given, but a {'system' if system else 'server'} is asked; expected one of them")
     if importlib.util.find_spec("httpx2") is None:
         raise UserError("asking a server takes the package httpx2; pip install 'dsmath[server]' brings it")
     endpoint = _endpoint(values, system)
@@ -109,21 +111,27 @@ def _opened(
     from dsmath.rollout.evaluation import Subject
 
     patience = Patience(tries=values.tries, backoff_s=values.backoff_s, total_s=values.request_s)
-    spending = None
-    if price is not None and values.budget is not None:
-        lines = (line for one in run.evaluations() for path in one.journals() for line in journal.read(path))
-        spending = Spending(values.budget, price, (line["usage"] for line in lines if "usage" in line))
-    remote = Remote(
-        endpoint,
-        key,
-        key_name=key_name,
-        concurrency=values.concurrency,
-        patience=patience,
-        price=price,
-        told=spending.add if spending else None,
-    )
-    facts = {"server": endpoint.url, "model": endpoint.model, "api": endpoint.api, "prefill": endpoint.prefill}
-    with contextlib.closing(remote):
+    lines = [line for one in run.evaluations() for path in one.journals() for line in journal.read(path)]
+    ended = [line for line in lines if line.get("stop") not in (Stop.FAILED, Stop.TOO_LONG)]
+    answered = {(line.get("mode") == TOOL, on) for line in ended for on in (False, bool(line.get("programs")))}
+    with contextlib.ExitStack() as stack:
+        spending = None
+        if price is not None and values.budget is not None:
+            out = stack.enter_context(journal.Journal(run.spent, durable=False))
+            told = (line["usage"] for line in lines if "usage" in line)
+            spending = Spending(values.budget, price, out, journal.read(run.spent), told)
+        remote = Remote(
+            endpoint,
+            key,
+            key_name=key_name,
+            concurrency=values.concurrency,
+            patience=patience,
+            price=price,
+            told=spending.add if spending else None,
+            answered=answered,
+        )
+        stack.enter_context(contextlib.closing(remote))
+        facts = {"server": endpoint.url, "model": endpoint.model, "api": endpoint.api, "prefill": endpoint.prefill}
         spent = spending.why if spending else str
         yield Subject(remote, ways, f"{endpoint.model} at {endpoint.url}", 0, facts, spent)
 

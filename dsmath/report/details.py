@@ -71,6 +71,7 @@ def _tools(summaries: list[Summary]) -> Sheet:
         tools = summary["tools"]
         if not tools["programs"]:
             continue
+        timed = summary.get("sandbox") != ["server"]  # which doesn't say how long they ran
         failed = tools["programs"] - tools["exits"].get("ok", 0)
         rows.append(
             (
@@ -79,15 +80,17 @@ def _tools(summaries: list[Summary]) -> Sheet:
                 f"{failed} of {tools['programs']}",
                 f"{tools['recovered']} of {tools['responses_with_failure']}",
                 f"{tools['program_correct']} of {summary['n']}",
-                "{median:.2f} / {p95:.2f} / {max:.2f}".format(**tools["cpu_s"]),
-                "{median:.2f} / {p95:.2f} / {max:.2f}".format(**tools["wall_s"]),
+                *(
+                    "{median:.2f} / {p95:.2f} / {max:.2f}".format(**tools[s]) if timed else ""
+                    for s in ("cpu_s", "wall_s")
+                ),
             )
         )
     header = ("Suite", "Mode", "Step", "Programs each", "Failed", "Recovered", "Output right", "CPU s", "Wall s")
     note = (
         "Programs each: how many responses have so many. Failed: programs that ended in any way but well. Recovered: "
         "right responses among those with a failed program. Output right: responses whose last program printed the "
-        "answer. Times: median / p95 / most."
+        "answer. Times: median / p95 / most; empty where a server ran the programs."
     )
     return Sheet("Programs", header, rows, note)
 

@@ -50,6 +50,7 @@ class Protocol:
     refused: re.Pattern | None  # a program with this in it doesn't run, and fails
     shown: Callable[[Ran, programs.Clip], str]
     grader: str  # what its scores are read with, unless another one is asked for: dsmath/score/graders.py
+    elsewhere: bool = False  # whether a server runs the programs, in no sandbox of ours
     whole: Callable[[str], str | None] = programs.whole  # in mode "pot": the program of a response, None if it has none
 
 
@@ -148,6 +149,8 @@ PROTOCOLS = {
         _TORA,
         dataclasses.replace(_TORA, name="qwen2.5-math", max_new=2048),
         dataclasses.replace(_STRICT, name="functions", rounds=8, max_new=4096, goes_on=_calls),
-        dataclasses.replace(_STRICT, name="hosted", rounds=1, max_new=8192, goes_on=_never, program=_nothing),
+        dataclasses.replace(
+            _STRICT, name="hosted", rounds=1, max_new=8192, goes_on=_never, program=_nothing, elsewhere=True
+        ),
     )
 }

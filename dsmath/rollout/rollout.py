@@ -35,7 +35,7 @@ from dsmath.rollout import programs
 from dsmath.rollout.protocols import Call, Protocol, Turn
 from dsmath.sandbox.client import Sandbox
 from dsmath.text.generator import Completion, Generator, Request, Sampling
-from dsmath.text.template import Template
+from dsmath.text.template import Special, Template
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,6 @@ class _Response:
     put_backs: int = 0
     usage: Usage | None = None
     reason: str = ""
-    elsewhere: bool = False  # whether a server ran its programs
 
     @property
     def id(self) -> str:
@@ -181,12 +180,13 @@ class _Machine:
             self._ended(self.running.pop(future), future.result())
 
     def _generate(self, response: _Response) -> None:
+        template = response.template
         request = Request(
             id=response.id,
             pieces=(response.prompt, *response.pieces),
             max_new=self.setup.max_new,
-            stop=response.template.stops if self.setup.mode == TOOL else (),
-            ends=response.template.ends,
+            stop=template.stops if self.setup.mode == TOOL else (),
+            ends=template.ends if template.end is None else (*template.ends, Special(template.end)),
             sampling=self.setup.sampling,
             hold=response.generations + 1 < self.rounds,
         )
@@ -200,7 +200,6 @@ class _Machine:
         if completion.usage is not None:
             response.usage = completion.usage if response.usage is None else response.usage + completion.usage
         response.reason = completion.reason
-        response.elsewhere |= bool(completion.programs)
         response.programs.extend(completion.programs)
         for piece in completion.before:
             self._write(response, piece)
@@ -312,7 +311,7 @@ class _Machine:
             protocol=self.setup.protocol.name,
             checkpoint=self.setup.checkpoint,
             step=self.setup.step,
-            sandbox=ELSEWHERE if response.elsewhere else self.sandbox.level,
+            sandbox=ELSEWHERE if self.setup.protocol.elsewhere else self.sandbox.level,
             elapsed_s=now - self.clock,
             waited_s=self.waited_s,
             put_backs=response.put_backs,

@@ -185,6 +185,17 @@ def journal_of_killed(path: Path) -> list[str]:
     return [json.loads(line)["id"] for line in whole.splitlines()]
 
 
+def test_problems_that_always_fail_end_a_run_that_has_nothing_else_left(tmp_path):
+    """After an outage the journal says that this server answers others."""
+    answers = [None, error(401), *[error(500)] * 9]
+    with serving(lambda seen, n: answers.pop(0) or honest(seen, n)) as server:
+        args = flags_of(server, tmp_path, "--modes", "cot", "--tries", "1", "--concurrency", "1", limit=10)
+        with pytest.raises(UserError, match="refuses the key"):
+            within(*args)
+        (summary,) = within(*args)["summaries"]
+    assert summary["stops"] == {"end": 1, "failed": 9}
+
+
 def test_a_budget_stops_it_is_counted_from_the_journal_and_goes_on_when_raised(tmp_path):
     """Each answer costs two dollars."""
     with serving(honest) as server:
@@ -204,6 +215,20 @@ def test_a_budget_stops_it_is_counted_from_the_journal_and_goes_on_when_raised(t
         result, _ = dsmath("evaluate", *args, "--budget", "1000")
     assert result["summaries"][0]["n"] == result["summaries"][0]["correct"] == 24
     assert len(server.seen) == 24, "none was asked twice"
+
+
+def test_what_was_spent_on_responses_that_were_never_finished_is_spent(tmp_path):
+    """Each answer costs two dollars. The first two are calls, then the key is refused."""
+    with serving(lambda seen, n: error(401) if n > 1 else honest(seen, n)) as server:
+        price = ("--modes", "tool", "--functions", "--price", "0,400000", "--concurrency", "1", "--budget", "1.5")
+        args = flags_of(server, tmp_path, *price)
+        with pytest.raises(UserError, match="refuses the key"):
+            within(*args)
+        assert journal(tmp_path, "embedded-tool-functions") == {}
+        begun = len(server.seen)
+        with pytest.raises(UserError, match=r"--budget 1.5 is spent"):
+            within(*args)
+        assert len(server.seen) == begun
 
 
 def test_another_server_or_model_does_not_mix_into_a_journal(tmp_path):
@@ -238,6 +263,10 @@ def test_another_server_or_model_does_not_mix_into_a_journal(tmp_path):
         (["--system", "glm-4", "--api", "completions", "--suites", "embedded"], "isn't asked by --api completions"),
         (["--system", "glm-4", "--suites", "embedded"], "ZHIPUAI_API_KEY isn't set"),
         (["--system", "wizardmath-7b-v1.1", "--server", "http://x", "--model", "m", "--api", "chat"], "--api complet"),
+        (
+            ["--system", "mammoth-70b", "--server", "http://x", "--api", "completions", "--template", "chatml"],
+            "--template is given, but a system is asked",
+        ),
     ],
 )
 def test_what_is_missing_is_one_line(args, told, monkeypatch, tmp_path):

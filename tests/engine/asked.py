@@ -17,7 +17,7 @@ PROMPT = Piece(Source.PROMPT, "What is 6 * 7?")
 
 
 def remote(server, api="chat", *, patience=QUICK, concurrency=4, key="", **changes) -> Remote:
-    options = {name: changes.pop(name) for name in ("price", "told", "key_name") if name in changes}
+    options = {name: changes.pop(name) for name in ("price", "told", "key_name", "answered") if name in changes}
     return Remote(Endpoint(server.url, "m", api, **changes), key, concurrency=concurrency, patience=patience, **options)
 
 
@@ -56,3 +56,17 @@ def solve(answer, sandbox, mode="tool", protocol="strict", template=templates.ME
         assert not generator._talks, "every conversation was let go of"
         generator.close()
         return trajectory, [seen.body for seen in server.seen]
+
+
+def poll_on(generator: Remote, found: list) -> None:
+    while not generator.idle:
+        found += generator.poll()
+
+
+def run(generator: Remote, count: int) -> list:
+    """Requests until something ends them all; what was returned before."""
+    found = []
+    for i in range(count):
+        generator.submit(request(Piece(Source.PROMPT, f"Q{i}"), id=f"p{i}"))
+    poll_on(generator, found)
+    return found

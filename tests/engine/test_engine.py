@@ -271,6 +271,14 @@ def test_a_special_token_stops_like_a_text_if_the_engine_ends_at_it(engine, gree
         engine(3).submit(request("other", ids, stop=(Special("a"),)))
 
 
+def test_a_special_token_among_the_ends_changes_nothing(engine, greedy, tokenizer, ends):
+    id, ids, answer = next(g for g in greedy if g[2][-1] in ends)
+    name = next(name for name in ("<|end|>", "<|begin|>", *"@~|") if tokenizer.special(name) == answer[-1])
+    done = run(engine(3), [dataclasses.replace(request(id, ids), ends=(Special(name),)), request("beside", ids)])
+    assert dataclasses.replace(done[id], id="beside") == done["beside"]
+    assert (done[id].stop, done[id].ids) == (Stop.END, answer)
+
+
 def test_a_sequence_that_met_a_stop_text_goes_on_from_it(engine, greedy, tokenizer, argmax_loop):
     e = engine(3)
     id, ids, answer = greedy[0]

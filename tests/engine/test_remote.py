@@ -84,6 +84,14 @@ def test_completions_get_the_whole_text_with_special_tokens_by_name():
     assert server.seen[0].body["prompt"].endswith("<|im_start|>assistant\nso 42")
 
 
+@pytest.mark.parametrize("mode", ["cot", "tool"])
+def test_completions_end_at_the_end_of_a_turn_that_the_server_knows_nothing_of(mode, sandbox):
+    answer = lambda seen, n: text("So 42.<|im_end|>\n<|im_start|>user\nAnd 7?", "length")  # noqa: E731
+    found, (body,) = solve(answer, sandbox, mode, "reference", templates.find("chatml"), api="completions")
+    assert (found.text, found.stop) == ("So 42.", Stop.END)
+    assert body["stop"][-1] == "<|im_end|>"
+
+
 PROGRAM = "By a program.\n```python\nprint(6 * 7)\n```"
 
 
@@ -172,6 +180,13 @@ def test_a_setting_that_a_server_does_not_know_is_left_out_where_that_changes_no
     assert "temperature" in bodies[-1]
 
 
+def test_a_temperature_of_one_is_what_a_server_that_knows_none_does():
+    refused = error(400, "Unsupported parameter: 'temperature' is not supported with this model.", param="temperature")
+    drawn = Sampling(1.0, 1.0, None, 7)
+    completion, bodies = ask(lambda seen, n: refused if "temperature" in seen.body else chat("42"), sampling=drawn)
+    assert (completion.piece.text, len(bodies)) == ("42", 2)
+
+
 NAMES = (
     "choices",
     "message",
@@ -224,8 +239,15 @@ def test_tokens_and_dollars_are_counted_with_hidden_reasoning_and_failed_request
     answer = lambda seen, n: error(500) if n == 1 else chat("42", usage=told)  # noqa: E731
     completion, _ = ask(answer, price=Price(2.0, 10.0))
     usage = completion.usage
-    assert (usage.prompt_tokens, usage.completion_tokens, usage.requests, usage.untold) == (1000, 600, 2, 1)
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.requests, usage.untold) == (1000, 600, 2, 0)
     assert usage.dollars == pytest.approx(0.002 + 0.006)
+
+
+@pytest.mark.parametrize(("told", "tokens"), [({"prompt_tokens": 3, "completion_tokens": 5}, 5), (None, None)])
+def test_tokens_are_known_where_every_answer_tells_them_whatever_failed_before(told, tokens, sandbox):
+    answer = lambda seen, n: error(500) if n == 1 else chat("42", usage=told)  # noqa: E731
+    trajectory, _ = solve(answer, sandbox, "cot")
+    assert (trajectory.generated_tokens, trajectory.usage.requests) == (tokens, 2)
 
 
 def test_no_more_requests_than_allowed_are_under_way_and_a_slow_one_holds_up_nobody():

@@ -87,9 +87,22 @@ def test_a_bare_program_in_place_of_json_is_a_program(sandbox):
     assert functions(answer, sandbox)[0].programs[0].code == "print(6 * 7)"
 
 
+@pytest.mark.parametrize("said", ["It is a call option, so \\boxed{42}.", "So 42:\n```python\nprint(42)\n```"])
+def test_what_is_said_without_a_call_is_the_answer_whatever_it_says(said, sandbox):
+    trajectory, bodies = functions(lambda seen, n: chat(said), sandbox)
+    assert (trajectory.text, trajectory.stop, len(bodies)) == (said, Stop.END, 1)
+
+
 def test_in_a_chain_of_thought_there_is_no_function(sandbox):
     _, (body,) = functions(lambda seen, n: chat("42"), sandbox, mode="cot")
     assert "tools" not in body
+
+
+def test_where_the_server_runs_programs_a_response_without_one_claims_no_sandbox_of_ours(sandbox):
+    said = [{"type": "message", "content": [{"type": "output_text", "text": "So \\boxed{42}."}]}]
+    hosted = {"protocol": "hosted", "template": templates.FUNCTIONS, "api": "responses"}
+    trajectory, _ = solve(lambda seen, n: Reply({"output": said}), sandbox, **hosted)
+    assert (trajectory.programs, trajectory.sandbox) == ((), {"level": "server"})
 
 
 def test_programs_that_the_server_runs_come_as_pieces_by_their_writers(sandbox):

@@ -12,14 +12,15 @@ import time
 
 import pytest
 
-from dsmath.engine.remote.asking import GONE, Remote
-from dsmath.engine.remote.exchange import LARGEST_BYTES, checked
+from dsmath.engine.remote.asking import GONE, LOST
+from dsmath.engine.remote.exchange import LARGEST_BYTES
 from dsmath.engine.remote.retrying import Patience, asked_s, pause_s
 from dsmath.engine.remote.spending import Spending
-from dsmath.engine.remote.talk import Endpoint, Price
+from dsmath.engine.remote.talk import Price
 from dsmath.error import Preempted, UserError
+from dsmath.journal import Journal, read
 from dsmath.records import Piece, Source, Stop, Usage
-from tests.engine.asked import QUICK, answers, ask, remote, request
+from tests.engine.asked import answers, ask, poll_on, remote, request, run
 from tests.engine.served import KEY, Reply, Server, chat, error, question_of, serving
 
 SHORT = Patience(tries=2, backoff_s=0.01, total_s=10.0)
@@ -45,6 +46,7 @@ WORSE = {
     "number": Reply(42),
     "empty": Reply(b""),
     "no choices": Reply({"choices": []}),
+    "broken off": chat("So", "error", usage=None),
     "no message": Reply({"choices": [{}]}),
     "content of numbers": chat(7),  # type: ignore[arg-type]
     "huge": Reply(BIG),
@@ -94,11 +96,6 @@ def test_what_is_never_answered_is_one_failure_with_its_reason(kind, reason):
     assert {completion.stop for completion in found.values()} == {Stop.END}
 
 
-def poll_on(generator: Remote, found: list) -> None:
-    while not generator.idle:
-        found += generator.poll()
-
-
 def test_headers_that_drip_are_given_up_too():
     """No single read of them takes long."""
     listening = socket.create_server(("127.0.0.1", 0))
@@ -125,18 +122,9 @@ def test_half_a_character_can_be_written_down_and_sent_on():
     assert completion.piece.text.encode().endswith(b" 42")
 
 
-def run(generator: Remote, count: int) -> list:
-    """Requests until something ends them all; what was returned before."""
-    found = []
-    for i in range(count):
-        generator.submit(request(Piece(Source.PROMPT, f"Q{i}"), id=f"p{i}"))
-    poll_on(generator, found)
-    return found
-
-
 def test_a_server_that_is_gone_ends_it_all_and_nothing_counts_as_failed():
     """The first requests are answered, then none is: their failures are held back until it is known why."""
-    with serving(lambda seen, n: chat("42") if int(question_of(seen)[1:]) < 3 else error(500)) as server:
+    with serving(lambda seen, n: chat("42") if int(question_of(seen)[1:]) < 3 else error(503)) as server:
         generator = remote(server, patience=SHORT, concurrency=1)
         found = []
         for i in range(20):
@@ -146,6 +134,31 @@ def test_a_server_that_is_gone_ends_it_all_and_nothing_counts_as_failed():
         assert not generator.idle, "who asks on is told again"
         generator.close()
     assert [completion.stop for completion in found] == [Stop.END] * 3
+
+
+def test_requests_that_always_fail_have_failed_once_others_were_answered():
+    """Here, or before: a run that goes on has nothing but these."""
+    for answered, before in ((1, ()), (0, [(False, False)])):
+        with serving(
+            lambda seen, n, a=answered: chat("42") if int(question_of(seen)[1:]) < a else error(500)
+        ) as server:
+            generator = remote(server, patience=SHORT, concurrency=1, answered=before)
+            stops = [c.stop for c in run(generator, GONE + 3)]
+            generator.close()
+        assert stops == [Stop.END] * answered + [Stop.FAILED] * (GONE + 3 - answered)
+    with serving(lambda seen, n: error(500)) as server:
+        generator = remote(server, patience=SHORT, concurrency=1, answered=[(True, False)])
+        with pytest.raises(Preempted, match="is gone"):
+            run(generator, GONE)
+        generator.close()
+
+
+def test_a_server_that_broke_for_good_is_gone_however_it_says_so():
+    with serving(lambda seen, n: chat("42") if question_of(seen) == "Q0" else error(500)) as server:
+        generator = remote(server, patience=SHORT, concurrency=1)
+        with pytest.raises(Preempted, match=f"none of the last {LOST} requests"):
+            run(generator, 3 * LOST)
+        generator.close()
 
 
 def test_failures_between_answers_count_as_failures_however_many():
@@ -175,40 +188,6 @@ def test_the_last_requests_fail_if_the_server_is_there_and_wait_if_nobody_is():
         generator = remote(Server(f"http://127.0.0.1:{nobody.getsockname()[1]}/v1"), patience=SHORT)
         with pytest.raises(Preempted, match="can't be reached"):
             run(generator, 2)
-        generator.close()
-
-
-@pytest.mark.parametrize(
-    ("reply", "told"),
-    [
-        (error(401, "bad key"), r"refuses the key \(HTTP 401: bad key\); set MY_KEY"),
-        (error(403), "refuses the key"),
-        (error(404, "no such route"), "isn't the base URL of an API"),
-        (error(404, "The model `m` does not exist", code="model_not_found"), "has no model 'm'"),
-        (error(400, "The model `m` does not exist"), "has no model 'm'.*--model"),
-        (error(400, "x", param="model"), "has no model"),
-        (Reply({"detail": "Server is pinned to 'n'; requested 'm'."}, 400), "has no model"),
-        (error(402, "pay"), "wants to be paid"),
-        (error(429, "You exceeded your quota", code="insufficient_quota"), "wants to be paid"),
-        (error(400, "'temperature' does not support 0 with this model", param="temperature"), "--temperature 1"),
-        (Reply({}, 301, {"location": "http://127.0.0.1:9/v1"}), "isn't the base URL.*127.0.0.1:9"),
-    ],
-)
-def test_what_a_person_has_to_mend_ends_it_at_once_in_one_line(reply, told):
-    with serving(lambda seen, n: reply) as server:
-        generator = remote(server, key_name="MY_KEY", concurrency=1)
-        with pytest.raises(UserError, match=told) as raised:
-            run(generator, 3)
-        generator.close()
-    assert "\n" not in str(raised.value)
-    assert len(server.seen) == 1
-
-
-def test_what_is_wrong_with_every_request_is_for_a_person_not_for_later():
-    with serving(lambda seen, n: error(400, "messages: bad")) as server:
-        generator = remote(server)
-        with pytest.raises(UserError, match=r"refused the last .* messages: bad"):
-            run(generator, 8)
         generator.close()
 
 
@@ -267,23 +246,6 @@ def test_a_key_that_ends_it_all_is_not_in_the_message():
         generator.close()
 
 
-@pytest.mark.parametrize(
-    "url", ["localhost:8000/v1", "ftp://x/v1", "http://", "http://u:p@x/v1", f"http://x/{KEY}", "http://x/v1?a=b"]
-)
-def test_a_url_that_cannot_be_asked_or_written_down_is_refused(url):
-    with pytest.raises(UserError, match="--server") as raised:
-        checked(url, KEY)
-    if KEY in url:
-        assert KEY not in str(raised.value)
-
-
-@pytest.mark.parametrize("key", ["two\nlines-of-it", "ключ", "a key"])
-def test_a_key_that_no_header_takes_is_not_shown(key):
-    with pytest.raises(UserError, match="the key has characters") as raised:
-        Remote(Endpoint("http://x/v1", "m", "chat"), key, concurrency=1, patience=QUICK)
-    assert key not in str(raised.value)
-
-
 def test_pauses_double_with_jitter_and_honour_what_the_server_asks_up_to_a_bound():
     patience, rng = Patience(backoff_s=1, longest_backoff_s=10, longest_asked_s=30), random.Random(0)
     for tries, most in ((1, 1), (2, 2), (3, 4), (4, 8), (5, 10), (50, 10)):
@@ -326,12 +288,16 @@ def test_a_server_that_asks_to_wait_is_waited_for():
     assert at[1] - at[0] >= 0.3
 
 
-def test_what_was_spent_before_counts_and_tokens_without_dollars_at_the_price_of_today():
+def test_what_was_spent_before_counts_and_tokens_without_dollars_at_the_price_of_today(tmp_path):
     before = [{"dollars": 1.5}, {"dollars": None, "prompt_tokens": 1_000_000, "completion_tokens": 0}]
-    spending = Spending(4.0, Price(2.0, 10.0), before)
-    assert spending.why() == ""
-    spending.add(Usage(0, 0, 1, 0, 0.5))
-    assert "--budget 4 is spent (4.0000 dollars): raise it" in spending.why()
+    path = tmp_path / "spent.jsonl"
+    with Journal(path) as out:
+        spending = Spending(4.0, Price(2.0, 10.0), out, before, before[:1])
+        assert spending.why() == ""
+        spending.add(Usage(0, 0, 1, 0, 0.5))
+        assert "--budget 4 is spent (4.0000 dollars): raise it" in spending.why()
+        assert [line["dollars"] for line in read(path)] == [0.5]
+        assert Spending(4.0, Price(2.0, 10.0), out, read(path), before).why() == "", "the greater, not the sum"
 
 
 def test_a_server_that_tells_no_tokens_cannot_be_kept_to_a_budget():

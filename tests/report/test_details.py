@@ -50,6 +50,15 @@ def test_samples_have_pass_and_maj_for_each_k(workdir):
     assert all(row[1] == "TIR" for row in rows)
 
 
+def test_programs_that_a_server_ran_have_no_times(tmp_path):
+    for mode, level in (("tool", "server"), ("pot", "L0")):
+        one = trajectory("math-1", "4", suite="math", mode=mode, sandbox={"level": level}, programs=(program(),))
+        scored(write(tmp_path, [one]))
+    rows = {row[1]: row[7:] for row in by_title(tmp_path)["Programs"].cells}
+    assert rows["TIR"] == ("", "")
+    assert all(" / " in cell for cell in rows["PoT"])
+
+
 def test_outcomes_and_programs_count_responses(workdir):
     titles = by_title(workdir)
     header, (cot, tool) = titles["Outcomes"].header, titles["Outcomes"].cells

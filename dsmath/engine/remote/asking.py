@@ -6,7 +6,7 @@ import logging
 import queue
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from dsmath.engine.remote.calling import FunctionTalk, ResponsesTalk
@@ -33,10 +33,20 @@ from dsmath.text.template import CALL
 
 log = logging.getLogger(__name__)
 
-GONE = 5  # different requests in a row of which none was answered, however often: the server is gone
+GONE = 5  # different requests in a row of which none was answered, however often: it is decided what that means
+LOST = 20  # the same where the server is there, and fails, after others were answered: it is gone all the same
 NEWS_S = 0.02  # for which a poll waits: programs may end meanwhile, and go on
 _DECISIVE = ("temperature", "top_k", "top_p", "continue_final_message", "include")  # an answer without is another one
 _BUSY = (429, 503)  # statuses of a server that wants to be asked later
+_GONE = (*_BUSY, 502, 504, 520, 521, 522, 523, 524, 529)  # of one that isn't there, some by what stands before it
+
+
+Kind = tuple[bool, bool]  # of a request: whether programs may be asked for, and whether it goes on from an answer
+
+
+def kind_of(request: Request) -> Kind:
+    """A server that answers one kind may refuse every request of another one."""
+    return bool(request.stop), len(request.pieces) > 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +56,12 @@ class _Exhausted:
     completion: Completion
     meaning: Meaning
     failed: Failed
+    kind: Kind
+
+    @property
+    def nobody(self) -> bool:
+        """Whether nobody was there to answer."""
+        return self.failed.away or self.failed.status is None or self.failed.status in _GONE
 
 
 class Remote:
@@ -63,9 +79,11 @@ class Remote:
         patience: Patience,
         price: Price | None = None,
         told: Callable[[Usage], None] | None = None,
+        answered: Collection[Kind] = (),
     ):
         """`key_name` is what a user knows the key by; `told` hears what each request took as soon as that is known, in
-        another thread, and an answer that doesn't tell ends it all.
+        another thread, and an answer that doesn't tell ends it all. `answered` are the kinds of requests that this
+        server has answered before.
         """
         self.codec: Codec = TextCodec()
         self.endpoint = endpoint
@@ -79,7 +97,8 @@ class Remote:
         self._running = 0  # requests that were submitted and not taken from the queue
         self._exhausted: list[_Exhausted] = []  # held back
         self._row = 0  # of exhausted requests, since the last answer
-        self._answered = False  # any request
+        self._here = False  # whether anything was answered
+        self._answered = set(answered)  # kinds of requests, now or before
         self._end: BaseException | None = None  # what the next poll raises: what ended before it is returned first
         self._talks: dict[str, Talk] = {}
         self._mend: UserError | None = None  # after which nothing more is sent; of the loop's thread, as `_unknown`
@@ -151,24 +170,34 @@ class Remote:
             else:
                 completions += [each.completion for each in self._exhausted]
                 completions.append(ended)
-                self._exhausted, self._row, self._answered = [], 0, True
+                self._exhausted, self._row, self._here = [], 0, True
         if self._row >= GONE and self._exhausted:
             self._end = self._end or self._gone()
+            if self._end is None:
+                completions += [each.completion for each in self._exhausted]
+                self._exhausted = []
         elif self._exhausted and not self._running and not completions:
             completions = self._last_words()
         if self._end is not None and not completions:
             raise self._end
         return completions
 
-    def _gone(self) -> UserError | Preempted:
-        """What too many unanswered requests in a row end in."""
-        reason = self._exhausted[-1].completion.reason
-        if all(each.meaning is Meaning.WRONG for each in self._exhausted):
-            return UserError(
-                f"{self.endpoint.url} refused the last {self._row} requests: {reason}; see --api, --functions, --model"
-            )
+    def _gone(self) -> UserError | Preempted | None:
+        """What too many unanswered requests in a row end in; None if they have failed, and others go on."""
+        held, url, reason = self._exhausted, self.endpoint.url, self._exhausted[-1].completion.reason
+        answered = all(each.kind in self._answered for each in held)
+        if all(each.meaning in (Meaning.WRONG, Meaning.TOO_LONG) for each in held):
+            if answered:
+                return None
+            if held[-1].meaning is Meaning.TOO_LONG:
+                return UserError(
+                    f"{url} has no room for the last {self._row} requests: {reason}; leave more by a smaller --max_new"
+                )
+            return UserError(f"{url} refused the last {self._row} requests: {reason}; see --api, --functions, --model")
+        if answered and self._row < LOST and not all(each.nobody for each in held):
+            return None
         return Preempted(
-            f"{self.endpoint.url} is gone: none of the last {self._row} requests was answered ({reason}); "
+            f"{url} is gone: none of the last {self._row} requests was answered ({reason}); "
             "the same command goes on from here"
         )
 
@@ -178,7 +207,7 @@ class Remote:
         One that has answered others and is busy for these alone, however often they are asked, has failed.
         """
         held, self._exhausted = self._exhausted, []
-        if all(each.failed.away or (each.failed.status in _BUSY and not self._answered) for each in held):
+        if all(each.failed.away or (each.failed.status in _BUSY and not self._here) for each in held):
             self._end = Preempted(
                 f"{self.endpoint.url} can't be reached, or takes no more for now ({held[-1].completion.reason}); "
                 "the same command goes on from here"
@@ -194,11 +223,15 @@ class Remote:
                 while (completion := await self._ask(talk, spent)) is None:
                     pass
         except _Unanswered as e:
-            return self._unanswered(request, e, spent)
+            ended = self._unanswered(request, e, spent)
         except UserError as e:
             self._mend = self._mend or e
             raise
-        return dataclasses.replace(completion, usage=spent.usage)
+        else:
+            ended = dataclasses.replace(completion, usage=spent.usage)
+        if isinstance(ended, Completion):
+            self._answered.add(kind_of(request))
+        return ended
 
     async def _ask(self, talk: Talk, spent: "_Spent") -> Completion | None:
         """Post until there is an answer. Raises _Unanswered if there is none, UserError if there never will be."""
@@ -212,10 +245,12 @@ class Remote:
                 value = await self._exchange.post(talk.path, body)
                 completion = talk.read(value)
             except Failed as e:
-                spent.add(usage_of(value or {}))
+                spent.add(usage_of(value or {}), answered=False)
+                if value is not None:
+                    e.status = 200  # somebody is there
                 failed, (found, field) = e, meaning(e, frozenset(body))
             else:
-                spent.add(usage_of(value), must=True)
+                spent.add(usage_of(value), answered=True)
                 return completion
             if found is Meaning.OTHERWISE:
                 self._do_without(field, body, failed)
@@ -236,7 +271,7 @@ class Remote:
 
     def _do_without(self, field: str, body: dict[str, Any], failed: Failed) -> None:
         """Remember a setting that the server doesn't know. Raises UserError where answers would be other ones."""
-        harmless = field == "top_p" and body[field] == 1
+        harmless = field in ("temperature", "top_p") and body[field] == 1  # what a server does by itself
         if (field in _DECISIVE and not harmless) or (field == "max_tokens" and self.endpoint.api == COMPLETIONS):
             raise UserError(
                 f"{self.endpoint.url} takes no {field} = {body[field]!r} for {self.endpoint.model} ({failed.reason}); "
@@ -255,6 +290,8 @@ class Remote:
             raise UserError(f"{url} wants to be paid ({reason}); the same command then goes on")
         if found is Meaning.ADDRESS:
             raise UserError(f"{url} isn't the base URL of an API ({reason}); expected one such as https://HOST/v1")
+        if found is Meaning.PLACE:
+            raise UserError(f"{url} isn't offered where you are ({reason}); name another server with --server")
         if found is Meaning.MODEL:
             raise UserError(f"{url} has no model {self.endpoint.model!r} ({reason}); name another one with --model")
 
@@ -262,13 +299,14 @@ class Remote:
         if e.meaning is Meaning.REFUSED:
             return dataclasses.replace(refused(request, "", e.failed.reason), usage=spent.usage)
         nothing = Piece(Source.MODEL, "")
+        reason, stop = e.failed.reason, Stop.FAILED
         if e.meaning is Meaning.TOO_LONG:
             begun = any(piece.source is Source.MODEL for piece in request.pieces)
             stop = Stop.LENGTH if begun else Stop.TOO_LONG
-            return Completion(request.id, nothing, (), stop, usage=spent.usage, reason=e.failed.reason)
-        reason = f"{e.failed.reason} (asked {e.tries} times)" if e.tries > 1 else e.failed.reason
-        failed = Completion(request.id, nothing, (), Stop.FAILED, usage=spent.usage, reason=reason)
-        return _Exhausted(failed, e.meaning, e.failed)
+        elif e.tries > 1:
+            reason = f"{reason} (asked {e.tries} times)"
+        ended = Completion(request.id, nothing, (), stop, usage=spent.usage, reason=reason)
+        return ended if stop is Stop.LENGTH else _Exhausted(ended, e.meaning, e.failed, kind_of(request))
 
 
 class _Unanswered(Exception):
@@ -286,13 +324,15 @@ class _Spent:
         self.usage: Usage | None = None
         self._price, self._told = price, told
 
-    def add(self, tokens: tuple[int, int] | None, *, must: bool = False) -> None:
-        """Count a request, whose tokens `must` be told where somebody listens."""
+    def add(self, tokens: tuple[int, int] | None, *, answered: bool) -> None:
+        """Count a request. Where somebody listens, the tokens of one that was `answered` must be told."""
         one = used(tokens, self._price)
+        if not answered:
+            one = dataclasses.replace(one, untold=0)
         self.usage = one if self.usage is None else self.usage + one
         if self._told is None:
             return
-        if must and tokens is None:
+        if answered and tokens is None:
             raise UserError(
                 "the server doesn't say how many tokens its answers took: --budget can't be kept; leave it out"
             )

@@ -5,6 +5,7 @@ our sandbox, as it does any other, and what the model is shown goes back as the 
 itself comes back as pieces with their writers, and as programs.
 """
 
+import dataclasses
 import json
 from typing import Any
 
@@ -76,7 +77,8 @@ class FunctionTalk:
         reason = choice.get("finish_reason")
         if not calls or reason in ("length", "content_filter"):
             cut_off = f"\n{FENCE}json\n{calls[0][2]}" if calls else ""
-            return self._done(completion(self._request, content + cut_off, choice))
+            unstopped = dataclasses.replace(self._request, stop=())  # a call is no text, nor a block that ends one
+            return self._done(completion(unstopped, content + cut_off, choice))
         self._messages.append(
             {name: part for name, part in message.items() if part is not None} | {"role": "assistant"}
         )

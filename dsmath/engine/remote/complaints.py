@@ -15,6 +15,7 @@ class Meaning(enum.Enum):
     REFUSED = "refused"  # by a filter
     WRONG = "wrong"  # with this request, whenever it is sent
     KEY = "key"
+    PLACE = "place"  # where the server isn't offered
     ADDRESS = "address"
     MODEL = "model"
     MONEY = "money"
@@ -35,7 +36,15 @@ _TOO_LONG = re.compile(
 _FILTER = re.compile(
     r"content[ _-]?(management[ _-])?(policy|filter)|usage policy|moderation|flagged|safety|敏感", re.IGNORECASE
 )
-_MONEY = re.compile(r"insufficient[ _](quota|balance|funds)|billing|credit balance|arrears|余额|欠费", re.IGNORECASE)
+_MONEY = re.compile(
+    r"insufficient[ _](quota|balance|funds)|exceeded_current_quota|billing|credit balance|arrears|余额|欠费",
+    re.IGNORECASE,
+)
+_KEY = re.compile(r"api[ _]key[ _](is )?(not valid|invalid|expired)|(invalid|incorrect)[ _]api[ _]key", re.IGNORECASE)
+_PLACE = re.compile(
+    r"(country|region|territory|location)\b[^.]{0,40}\bnot supported|unsupported_country", re.IGNORECASE
+)
+_UNPAID = ("1113", 1113)  # Zhipu's code of an account in arrears, which comes with 429
 _MODEL = re.compile(
     r"model\b[^.]{0,80}(not[ _](exist|found|supported|available)|n't exist|deprecated|retired)"
     r"|(no such|unknown|invalid|unsupported) model|pinned to|模型不存在",
@@ -52,9 +61,13 @@ def meaning(failed: Failed, fields: frozenset[str]) -> tuple[Meaning, str]:
     """What a failure means; for OTHERWISE with which of the request's `fields` the server doesn't know."""
     status, error = failed.status, failed.error
     told = " ".join(str(error.get(name) or "") for name in ("code", "type", "message", "status"))
+    if status in (400, 403) and _PLACE.search(told):
+        return Meaning.PLACE, ""
+    if status == 400 and _KEY.search(told):
+        return Meaning.KEY, ""
     if status in (401, 403):
         return (Meaning.REFUSED, "") if status == 403 and _FILTER.search(told) else (Meaning.KEY, "")
-    if status == 402 or (status is not None and 400 <= status < 500 and _MONEY.search(told)):
+    if status == 402 or _unpaid(failed, told):
         return Meaning.MONEY, ""
     if status == 404:
         return (Meaning.MODEL, "") if re.search("model", told, re.IGNORECASE) else (Meaning.ADDRESS, "")
@@ -71,6 +84,14 @@ def meaning(failed: Failed, fields: frozenset[str]) -> tuple[Meaning, str]:
     if error.get("param") == "model" or _MODEL.search(told):
         return Meaning.MODEL, ""
     return Meaning.WRONG, ""
+
+
+def _unpaid(failed: Failed, told: str) -> bool:
+    """Whether a server wants money. Limits of a rate advise to pay, too: of these the code or type alone tells."""
+    if failed.status == 429:
+        codes = " ".join(str(failed.error.get(name) or "") for name in ("code", "type"))
+        return failed.asked_s is None and (_MONEY.search(codes) is not None or failed.error.get("code") in _UNPAID)
+    return failed.status is not None and 400 <= failed.status < 500 and _MONEY.search(told) is not None
 
 
 def _unknown(failed: Failed, told: str, fields: frozenset[str]) -> str:

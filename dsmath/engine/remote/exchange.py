@@ -7,6 +7,7 @@ for a time, and loses the key wherever it stands in it, so that nothing behind t
 import asyncio
 import json
 import logging
+import re
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -133,13 +134,19 @@ class Exchange:
 
 def checked(url: str, key: str) -> str:
     """A base URL that can be asked and written down. Raises UserError for another one, or a key that can't be sent."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UserError(f"--server is {url!r}; expected the base URL of a server, such as http://localhost:8000/v1")
-    if parts.query or parts.fragment:
-        raise UserError(f"--server is {url!r}; expected a base URL, without what follows ? or #")
-    if parts.username or parts.password or (key and key in url):
+    shown = re.sub("//[^/]*@", "//", re.split("[?#]", url)[0])  # what is left out may be secret
+    if re.search("[?#]", url):
+        raise UserError(f"--server is {shown!r} with a ? or #; expected a base URL, without what follows these")
+    if re.search("//[^/]*@", url) or (key and key in url):
         raise UserError("--server has a name or a key in its URL, which is written down; give the key by --key_env")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port, httpx2.URL(url)
+    except (ValueError, httpx2.InvalidURL) as e:
+        reason = " ".join(str(e).split())
+        raise UserError(f"--server is {shown!r} ({reason}); expected one such as http://localhost:8000/v1") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UserError(f"--server is {shown!r}; expected the base URL of a server, such as http://localhost:8000/v1")
     if not key.isascii() or not key.isprintable() or " " in key:
         raise UserError("the key has characters that no HTTP header takes; expected one line of ASCII without spaces")
     return url

@@ -31,7 +31,6 @@ class Endpoint:
     url: str  # base, with the /v1 or what stands for it
     model: str
     api: str  # of APIS
-    functions: bool = False  # in chat: programs come as calls of a function
     prefill: bool = False  # in chat: the server goes on with an assistant's message that isn't finished
 
 
@@ -155,6 +154,8 @@ def first(value: dict[str, Any]) -> dict[str, Any]:
     choices = value.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise Failed("an answer without choices")
+    if choices[0].get("finish_reason") == "error":  # as OpenRouter passes on what broke off
+        raise Failed("an answer that broke off in an error")
     return choices[0]
 
 

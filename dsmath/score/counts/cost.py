@@ -15,7 +15,7 @@ def cost(trajectories: Sequence[Trajectory]) -> dict[str, Any]:
     the time in which nothing was generated because all responses waited for programs; put_backs, how often a sequence
     had to make room for others; pool_use, the share of the memory for sequences that was in use on average (None where
     a generator didn't tell); of a server's answers also usage, in sums over those that have it: prompt_tokens,
-    completion_tokens, requests, untold (requests whose tokens the server didn't tell), dollars (None without a price).
+    completion_tokens, requests, untold (answers whose tokens the server didn't tell), dollars (None without a price).
 
     Over all processes that worked on the journal, one after the other; what a killed one had begun isn't in it.
     """
