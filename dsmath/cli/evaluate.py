@@ -79,6 +79,8 @@ def run(values: flags.FlagValues) -> dict[str, Any]:
         asked = server.asked(values, system)
         return _chosen(values, asked.settings, asked.run, step=0, ways=asked.ways, system=system, opened=asked.open())
     runtime.start(apart=True)
+    if system is not None and values.template:
+        raise UserError(f"--template is {values.template}, but {system.name} has its own; give one of them")
     if values.weights:
         run, settings = _of_folder(values, values.template if system is None else "reference")
         step = 0

@@ -98,6 +98,7 @@ def test_a_program_that_answers_nothing_is_followed_by_a_chain_of_thought_to_the
         (["--system", "tora-code-34b", "--modes", "tool", "--examples", "x"], "is asked without examples"),
         (["--system", "qwen-72b", "--modes", "cot", "--examples", "nowhere"], "nowhere, which is no folder"),
         (["--modes", "cot", "--examples", "nowhere"], "without the --system"),
+        (["--system", "tora-code-34b", "--template", "chatml"], "--template is chatml, but tora-code-34b has its own"),
     ],
 )
 def test_a_mistake_about_a_system_is_one_line(weights, tmp_path, args, words):
