@@ -49,7 +49,7 @@ def as_json(system: System) -> dict[str, Any]:
         "open": weights is not None,
         "state": system.state,
         "weights": weights.repository if weights else None,
-        "license": weights.license if weights else None,
+        "licence": weights.license if weights else None,
         "family": weights.family if weights else None,
         "parameters": weights.parameters if weights else None,
         "models_then": list(served.models) if served else [],

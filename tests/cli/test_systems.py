@@ -22,13 +22,13 @@ def test_as_json_it_is_a_list_of_records():
     rows = json.loads(line)
     assert [row["name"] for row in rows] == list(SYSTEMS)
     for row in rows:
-        assert row.keys() >= {"name", "title", "open", "state", "weights", "license", "modes"}
+        assert row.keys() >= {"name", "title", "open", "state", "weights", "licence", "modes"}
         assert isinstance(row["open"], bool)
         assert row["state"]
         assert row["title"]
         assert row["open"] == (row["weights"] is not None)
     meta = next(row for row in rows if row["name"] == "metamath-70b")
-    assert (meta["title"], meta["weights"], meta["license"], meta["modes"]) == (
+    assert (meta["title"], meta["weights"], meta["licence"], meta["modes"]) == (
         *("MetaMath", "meta-math/MetaMath-70B-V1.0", "Llama 2"),
         ["cot"],
     )
