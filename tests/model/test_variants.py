@@ -1,18 +1,16 @@
-"""What sets relatives of Llama apart, alone and at once: biases, partial and stretched rotary positions, a window.
+"""What sets relatives of Llama apart, all at once: biases, partial and stretched rotary positions, a window.
 
-Each equals the class of `transformers` that has it; with all of them on, what holds of plain Llama holds.
+With all of them on, what holds of plain Llama holds. Each alone is held to `transformers` in test_families.py.
 """
 
 import dataclasses
 import functools
 import json
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
 import transformers
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
@@ -26,7 +24,7 @@ from dsmath.model.paged import Spans
 from dsmath.sharding import DECODING, TRAINING, make_mesh
 from tests.engine.conftest import ends, request, run, tokenizer  # noqa: F401  fixtures
 from tests.model.loading import MESHES
-from tests.model.test_decoder import SMALL, alone, forward, packed, padded, random_params, rows
+from tests.model.test_decoder import SMALL, alone, forward, packed, random_params, rows
 
 LINEAR = RopeScaling("linear", 4.0)
 LLAMA3 = RopeScaling("llama3", 8.0, 1.0, 4.0, 128)  # of eight frequencies it leaves two and divides five
@@ -58,108 +56,6 @@ def rope_parameters(scaling: RopeScaling, theta: float) -> dict:
         found |= {"low_freq_factor": scaling.low_freq_factor, "high_freq_factor": scaling.high_freq_factor}
         found |= {"original_max_position_embeddings": scaling.original_positions}
     return found
-
-
-def randomised(kind: type, settings: transformers.PreTrainedConfig) -> transformers.PreTrainedModel:
-    """A model none of whose weights is 0 or 1."""
-    torch.manual_seed(0)
-    model = kind(settings).eval()
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.add_(0.1 * torch.randn_like(weight))
-    return model
-
-
-def half_split(rows: np.ndarray, dims: int) -> np.ndarray:
-    """Rows [heads, H, ...] whose first `dims` turn in neighbouring pairs, as ours, which turn in pairs of halves."""
-    order = [*range(0, dims, 2), *range(1, dims, 2), *range(dims, rows.shape[1])]
-    return rows[:, order]
-
-
-def copied(model: transformers.PreTrainedModel, arch: Arch, *, neighbours: bool = False) -> decoder.Params:
-    """The parameters of a model of `transformers`, by hand."""
-    state = {name: x.numpy() for name, x in model.state_dict().items()}
-    N, K, H, F = arch.num_heads, arch.num_kv_heads, arch.head_dim, arch.intermediate_size
-
-    def layer(i: int) -> decoder.Params:
-        def of(name: str) -> np.ndarray:
-            return state[f"model.layers.{i}.{name}"]
-
-        found = {
-            "attn_norm": of("input_layernorm.weight"),
-            "mlp_norm": of("post_attention_layernorm.weight"),
-            "o": of("self_attn.o_proj.weight").reshape(-1, N, H),
-            "down": of("mlp.down_proj.weight"),
-        }
-        for name, heads in (("q", N), ("k", K), ("v", K)):
-            found[name] = of(f"self_attn.{name}_proj.weight").reshape(heads, H, -1)
-            if arch.qkv_bias:
-                found[f"{name}_bias"] = of(f"self_attn.{name}_proj.bias").reshape(heads, H)
-        if neighbours:
-            turned = ("q", "k", "q_bias", "k_bias")
-            found |= {name: half_split(found[name], arch.rope_dims) for name in turned if name in found}
-        if f"model.layers.{i}.mlp.gate_up_proj.weight" in state:
-            found["gate"], found["up"] = np.split(of("mlp.gate_up_proj.weight"), [F])
-        else:
-            found["gate"], found["up"] = of("mlp.gate_proj.weight"), of("mlp.up_proj.weight")
-        return found
-
-    all_layers = [layer(i) for i in range(arch.num_layers)]
-    stacked = {name: np.stack([layer[name] for layer in all_layers]) for name in all_layers[0]}
-    outer = {"embed": "model.embed_tokens.weight", "norm": "model.norm.weight", "head": "lm_head.weight"}
-    return {name: state[theirs] for name, theirs in outer.items()} | {"layers": stacked}
-
-
-def llama(arch: Arch) -> transformers.PreTrainedModel:
-    scaled = rope_parameters(arch.rope_scaling, arch.rope_theta)
-    return randomised(transformers.LlamaForCausalLM, config(transformers.LlamaConfig, arch, rope_parameters=scaled))
-
-
-def mistral(arch: Arch) -> transformers.PreTrainedModel:
-    return randomised(
-        transformers.MistralForCausalLM, config(transformers.MistralConfig, arch, sliding_window=arch.window)
-    )
-
-
-def qwen2(arch: Arch) -> transformers.PreTrainedModel:
-    return randomised(transformers.Qwen2ForCausalLM, config(transformers.Qwen2Config, arch))
-
-
-def glm(arch: Arch) -> transformers.PreTrainedModel:
-    rope = {"rope_type": "default", "rope_theta": arch.rope_theta}
-    rope["partial_rotary_factor"] = arch.rope_dims / arch.head_dim
-    return randomised(transformers.GlmForCausalLM, config(transformers.GlmConfig, arch, rope_parameters=rope))
-
-
-PEERS: dict[str, tuple[Arch, Callable[[Arch], transformers.PreTrainedModel]]] = {
-    "linear": (dataclasses.replace(GROUPED, rope_scaling=LINEAR), llama),
-    "llama3": (dataclasses.replace(GROUPED, rope_scaling=LLAMA3), llama),
-    "window": (dataclasses.replace(GROUPED, window=7), mistral),
-    "bias": (dataclasses.replace(GROUPED, qkv_bias=True), qwen2),
-    "partial": (dataclasses.replace(GROUPED, qkv_bias=True, rope_dims=8), glm),
-}
-
-
-@pytest.mark.parametrize("name", PEERS)
-def test_each_equals_transformers(name):
-    """Alone, padded and packed; and without it, the logits are others."""
-    arch, make = PEERS[name]
-    model = make(arch)
-    params = copied(model, arch, neighbours=make is glm)
-    sequences = rows(arch, [60, 1, 23])
-    with torch.no_grad():
-        expected = [model(torch.tensor(s)[None]).logits[0].numpy() for s in sequences]
-    for sequence, theirs in zip(sequences, expected, strict=True):
-        np.testing.assert_allclose(alone(params, arch, sequence), theirs, atol=1e-4, rtol=0)
-    row = np.asarray(forward(params, *packed(sequences, 90), arch=arch))[0, : 60 + 1 + 23]
-    np.testing.assert_allclose(row, np.concatenate(expected), atol=1e-4, rtol=0)
-    tokens, positions, segments = padded(sequences)
-    batch = np.asarray(forward(params, tokens, positions, segments, arch=arch))
-    np.testing.assert_allclose(batch[segments > 0], np.concatenate(expected), atol=1e-4, rtol=0)
-    changed = {"partial": "rope_dims", "linear": "rope_scaling", "llama3": "rope_scaling", "window": "window"}
-    if name in changed:
-        plain = dataclasses.replace(arch, **{changed[name]: None})
-        assert np.abs(alone(params, plain, sequences[0]) - expected[0]).max() > 0.1
 
 
 @pytest.mark.parametrize("scaling", [LINEAR, LLAMA3, RopeScaling("llama3", 32.0, 1.0, 4.0, 8192)], ids=str)
