@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-# XLA's own passes are those of every day; LLVM's, on their results, would take a third of the suite's time.
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0")
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # one for all processes of this run, which begins empty
     CACHE = tempfile.TemporaryDirectory(prefix="dsmath-tests-")

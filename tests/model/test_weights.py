@@ -150,10 +150,7 @@ def test_a_host_reads_the_bytes_that_its_devices_hold_and_one_of_them_exports(me
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     shutil.copytree(published / "sharded", tmp_path / "sharded")
-    flags = {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0",
-        "JAX_NUM_PROCESSES": "2",
-    }
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_NUM_PROCESSES": "2"}
     flags["JAX_COORDINATOR_ADDRESS"] = f"localhost:{port}"
     hosts = [
         start(
