@@ -7,6 +7,7 @@ the chat model the question as it is, and the base behind eight examples; a Chin
 
 import dataclasses
 
+from dsmath import config, recipes
 from dsmath.config import Arch
 from dsmath.records import COT, POT, TOOL
 from dsmath.rollout.protocols import PROTOCOLS, chain
@@ -14,9 +15,8 @@ from dsmath.rollout.ways import Way
 from dsmath.systems import alpaca
 from dsmath.systems.system import System, Weights
 from dsmath.text import template as templates
-from dsmath.text.template import APART, BEGIN, EXAMPLES, Special, Template
+from dsmath.text.template import APART, AS_IT_IS, BEGIN, EXAMPLES, Special, Template
 
-AS_IT_IS = {("en", COT): "", ("zh", COT): ""}
 IM_START, IM_END = Special("<|im_start|>"), Special("<|im_end|>")
 
 QWEN_72B = Arch(
@@ -33,19 +33,7 @@ QWEN_72B = Arch(
     max_positions=32_768,
     qkv_bias=True,
 )
-SMOLLM2_135M = Arch(
-    vocab_size=49_152,
-    hidden_size=576,
-    intermediate_size=1536,
-    num_layers=30,
-    num_heads=9,
-    num_kv_heads=3,
-    head_dim=64,
-    rope_theta=100_000.0,
-    norm_eps=1e-5,
-    tie_embeddings=True,
-    max_positions=8192,
-)
+SMOLLM2_135M = config.parse(Arch, recipes.smollm2_135m().to_dict())
 
 _QWEN = Template(
     "qwen-72b",

@@ -8,6 +8,7 @@ code, each with the texts that stop it there; the examples themselves are others
 
 import dataclasses
 
+from dsmath import config, recipes
 from dsmath.config import Arch
 from dsmath.records import COT, POT, TOOL
 from dsmath.rollout import programs
@@ -15,23 +16,11 @@ from dsmath.rollout.protocols import PROTOCOLS, Protocol, chain
 from dsmath.rollout.ways import Way
 from dsmath.systems.system import System, Weights
 from dsmath.text import template as templates
-from dsmath.text.template import BEGIN, EXAMPLES, Template
+from dsmath.text.template import AS_IT_IS, BEGIN, EXAMPLES, Template
 
 LICENSE = "DeepSeek Model License 1.0"
 
-MATH_7B = Arch(
-    vocab_size=102_400,
-    hidden_size=4096,
-    intermediate_size=11_008,
-    num_layers=30,
-    num_heads=32,
-    num_kv_heads=32,
-    head_dim=128,
-    rope_theta=10_000.0,
-    norm_eps=1e-6,
-    tie_embeddings=False,
-    max_positions=4096,
-)
+MATH_7B = config.parse(Arch, recipes.deepseek_math_7b().to_dict())
 MATH_7B_PARAMETERS = 6_910_365_696
 LLM_67B = dataclasses.replace(MATH_7B, hidden_size=8192, intermediate_size=22_016, num_layers=95, num_heads=64,
                               num_kv_heads=8)  # fmt: skip
@@ -46,9 +35,8 @@ _EXPERT = (
 
 def _few_shot(name: str, before: str, after: str, *ends: str) -> Template:
     """A layout of examples in which a question comes last, as it is."""
-    as_it_is = {(lang, mode): "" for lang in ("en", "zh") for mode in (COT, POT)}
     name = f"deepseekmath-base-{name}"
-    return Template(name, (BEGIN, EXAMPLES), (before,), (after,), end=None, instructions=as_it_is, ends=ends)
+    return Template(name, (BEGIN, EXAMPLES), (before,), (after,), end=None, instructions=AS_IT_IS, ends=ends)
 
 
 def _of_function(text: str) -> str:

@@ -22,7 +22,7 @@ from dsmath.rollout import programs
 from dsmath.rollout.protocols import Call, Protocol, Turn, chain
 from dsmath.rollout.ways import Way
 from dsmath.systems.system import System, Weights
-from dsmath.text.template import APART, BEGIN, INSTRUCTIONS, Special, Template
+from dsmath.text.template import APART, AS_IT_IS, BEGIN, INSTRUCTIONS, Special, Template
 
 INTERNLM2_20B = Arch(
     vocab_size=92_544,
@@ -123,7 +123,7 @@ _INTERNLM2 = Template(
     _INTERNLM2_USER,
     _INTERNLM2_ASSISTANT,
     end=IM_END.name,
-    instructions={("en", COT): "", ("zh", COT): ""},
+    instructions=AS_IT_IS,
     ends=(ACTION_END,),
 )
 _INTERNLM2_TOOL = Template(
@@ -132,7 +132,7 @@ _INTERNLM2_TOOL = Template(
     _INTERNLM2_USER,
     _INTERNLM2_ASSISTANT,
     end=IM_END.name,
-    instructions={("en", TOOL): "", ("zh", TOOL): ""},
+    instructions=AS_IT_IS,
     stops=(ACTION_END,),
     asks=(ACTION_END,),
     output_before=(APART, "\n", IM_END, "\n", IM_START, "environment name=", INTERPRETER, "\n"),

@@ -16,9 +16,7 @@ from dsmath.rollout.protocols import PROTOCOLS, Call, Protocol, Turn
 from dsmath.rollout.ways import Way
 from dsmath.systems import deepseek
 from dsmath.systems.system import System, Weights
-from dsmath.text.template import BEGIN, Template
-
-AS_IT_IS = {("en", TOOL): "", ("zh", TOOL): ""}
+from dsmath.text.template import AS_IT_IS, BEGIN, Template
 
 CODE_LLAMA_34B = Arch(
     vocab_size=32_001,

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from dsmath.error import UserError
-from dsmath.records import COT, OUTPUT_FENCE, POT, PYTHON_FENCE, TOOL, Piece, Source
+from dsmath.records import COT, MODES, OUTPUT_FENCE, POT, PYTHON_FENCE, TOOL, Piece, Source
 
 # The authors' evaluation code, few-shot free: by language and mode, what follows the question.
 INSTRUCTIONS = {
@@ -22,6 +22,7 @@ INSTRUCTIONS = {
     ("en", POT): "\nPlease write a Python program that solves the problem above and prints the final answer.",
     ("zh", POT): "\n请编写一个Python程序来解答上述问题，并打印最终答案。",
 }
+AS_IT_IS = {(lang, mode): "" for lang in ("en", "zh") for mode in MODES}  # nothing follows a question
 
 
 @dataclasses.dataclass(frozen=True)

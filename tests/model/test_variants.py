@@ -15,7 +15,7 @@ import transformers
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from dsmath import sharding
-from dsmath.config import Arch, Mesh, RopeScaling
+from dsmath.config import Mesh, RopeScaling
 from dsmath.engine.engine import Engine
 from dsmath.error import UserError
 from dsmath.model import decoder, layers, paged, remat, sharded, stacking, weights
@@ -31,22 +31,6 @@ LLAMA3 = RopeScaling("llama3", 8.0, 1.0, 4.0, 128)  # of eight frequencies it le
 GROUPED = dataclasses.replace(SMALL, num_kv_heads=2)
 ALL = dataclasses.replace(GROUPED, qkv_bias=True, rope_dims=8, rope_scaling=LLAMA3, window=5)
 SIZE = 4  # tokens of a page: less than the window
-
-
-def config(kind: type, arch: Arch, **more) -> transformers.PreTrainedConfig:
-    return kind(
-        vocab_size=arch.vocab_size,
-        hidden_size=arch.hidden_size,
-        intermediate_size=arch.intermediate_size,
-        num_hidden_layers=arch.num_layers,
-        num_attention_heads=arch.num_heads,
-        num_key_value_heads=arch.num_kv_heads,
-        head_dim=arch.head_dim,
-        rms_norm_eps=arch.norm_eps,
-        max_position_embeddings=arch.max_positions,
-        pad_token_id=0,
-        **{"rope_parameters": {"rope_type": "default", "rope_theta": arch.rope_theta}} | more,
-    )
 
 
 def rope_parameters(scaling: RopeScaling, theta: float) -> dict:
